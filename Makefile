@@ -1,0 +1,53 @@
+# Everything a user does, by two words. `make` alone lists the targets. Needs Python 3.11 or 3.12 and nothing else;
+# all that is fetched lands in .sluice/ and a second run finds it there.
+
+PYTHON ?= python3
+HOUSE  := .sluice
+BIN    := $(HOUSE)/venv/bin
+CODE   := schemas operators infra contracts flows
+PYTEST := $(BIN)/python -m pytest
+
+export PYTHONNOUSERSITE := 1
+export ETH_HASH_BACKEND := pysha3
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast lint types fmt lock bench clean clean-all
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## fetch and build everything under .sluice/ (demo and test do it by themselves)
+	@$(PYTHON) -m infra.toolchain.bootstrap
+
+demo: setup ## run the whole pipeline on a local chain and a local Kafka, and print what it earned
+	@$(BIN)/sluice demo
+
+test: setup lint types ## style, types and all tests
+	@echo "sluice test: all tests"
+	@$(PYTEST)
+
+test-fast: setup ## the unit tests only
+	@$(PYTEST) tests/unit -q
+
+lint: setup ## style, without changing anything
+	@echo "sluice test: style"
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: setup ## the type checker
+	@echo "sluice test: types"
+	@$(BIN)/mypy
+
+fmt: setup ## bring the code into style
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+lock: setup ## write the locks of Python, npm and the jars anew
+	@$(BIN)/python -m infra.toolchain.lock
+
+bench: setup ## measure latency by stage
+	@$(BIN)/sluice bench
+
+clean: ## take away what runs left behind (data, logs, caches of the checkers)
+	@rm -rf $(HOUSE)/run $(HOUSE)/logs $(HOUSE)/cache/mypy $(HOUSE)/cache/pytest .ruff_cache .hypothesis
+
+clean-all: clean ## take away everything that was fetched, too
+	@rm -rf $(HOUSE)

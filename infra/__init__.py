@@ -1,0 +1,1 @@
+"""Everything that touches the outside: brokers, nodes, relays, processes. Imports `schemas` only."""

@@ -1,0 +1,1 @@
+"""Kafka: a local broker, topics, and the connector layer."""

@@ -1,0 +1,1 @@
+"""Running things: child processes, start and drain of the entry points."""

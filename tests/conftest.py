@@ -1,0 +1,16 @@
+"""What tests of every folder share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from infra.kafka.broker import LocalBroker
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[LocalBroker]:
+    """One real Kafka broker for the whole session. Tests use topics of their own; those that stop it must start it again."""
+    with LocalBroker() as running:
+        yield running
