@@ -1,0 +1,58 @@
+"""Topics `commands` (asked for by people and flows, unordered) and `control` (the same, sequenced)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from schemas.record import Record, Sequenced
+from schemas.types import Hash, Name, Text, Uint
+
+
+class Command(StrEnum):
+    """What a flow can be told while it runs."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    COOLDOWN = "cooldown"
+
+
+class CommandRecord(Record, frozen=True):
+    """A request to the sequencer of `chain`. `id` is the content hash by which a repetition is recognised.
+
+    `subject` names what the command is about (a pool address in hex for `cooldown`; empty for all). `until_block` bounds it
+    (0: until told otherwise). Feedback of the settlement flow arrives by this topic, so that a replay sees it as well.
+    """
+
+    TOPIC = "commands"
+
+    id: Hash
+    chain: Uint
+    command: Command
+    subject: Name
+    until_block: Uint
+    reason: Text
+    issuer: Name
+
+
+class ControlRecord(Sequenced, frozen=True):
+    """A command in the order of the chain's events."""
+
+    TOPIC = "control"
+
+    id: Hash
+    command: Command
+    subject: Name
+    until_block: Uint
+    reason: Text
+    issuer: Name
+    first_seen_ns: Uint
+
+
+GOLDEN_COMMAND = CommandRecord(
+    id=b"\x0e" * 32, chain=1, command=Command.PAUSE, subject="", until_block=0, reason="maintenance", issuer="operator"
+)
+
+GOLDEN = ControlRecord(
+    chain=1, seq=9, part=0, parts=1, id=b"\x0e" * 32, command=Command.PAUSE, subject="", until_block=0,
+    reason="maintenance", issuer="operator", first_seen_ns=1_716_461_966_000_000_000,
+)  # fmt: skip

@@ -1,0 +1,106 @@
+"""Topic `decisions`: one record per event of the chain, whether something was chosen or not."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from schemas.opportunities import Hop, Strategy
+from schemas.record import Part, Record
+from schemas.types import Address, Hash, Name, OptionalHash, Signed, Text, Uint, Wide
+
+
+class EventKind(StrEnum):
+    """The kinds of event a chain's sequencer emits."""
+
+    BLOCK = "block"
+    REVERT = "revert"
+    PENDING = "pending"
+    POOL = "pool"
+    CONTROL = "control"
+
+
+class Count(Part, frozen=True):
+    """How many candidates fell for one reason."""
+
+    reason: Name
+    count: Uint
+
+
+class Limit(Part, frozen=True):
+    """A limit that was applied, by name; amounts in wei or as the name says."""
+
+    name: Name
+    value: Wide
+
+
+class ChosenCall(Part, frozen=True):
+    """The transaction to sign and what it is predicted to do.
+
+    Fees in wei per gas, amounts in wei of the anchor token: `gross` before costs, `gas_cost` = gas_used * base_fee,
+    `tip` = gas_used * priority_fee, `net` = gross - gas_cost - tip. `opportunity_id` names the record it was made from.
+    """
+
+    opportunity_id: Hash
+    strategy: Strategy
+    target: OptionalHash
+    target_raw: bytes
+    hops: tuple[Hop, ...]
+    sender: Address
+    to: Address
+    nonce: Uint
+    gas_limit: Uint
+    max_fee: Wide
+    priority_fee: Wide
+    data: bytes
+    gas_used: Uint
+    base_fee: Uint
+    gross: Wide
+    gas_cost: Wide
+    tip: Wide
+    net: Signed
+
+
+class DecisionRecord(Record, frozen=True):
+    """What was decided for one event. `id` is the content hash of all other fields, so a repeated output is the same
+    record. `chosen` is None when nothing was; `reasons` then says why. `cancels` lists earlier decisions that a reverted
+    block made void. `target_block` is 0 where nothing was chosen."""
+
+    TOPIC = "decisions"
+
+    id: Hash
+    chain: Uint
+    seq: Uint
+    event: EventKind
+    head_number: Uint
+    head_hash: Hash
+    target_block: Uint
+    considered: Uint
+    chosen: ChosenCall | None
+    reasons: tuple[Name, ...]
+    rejected: tuple[Count, ...]
+    cancels: tuple[Hash, ...]
+    limits: tuple[Limit, ...]
+    engine: Text
+    config_digest: Hash
+    state_digest: Hash
+
+
+_HOPS = (
+    Hop(pool=b"\x06" * 20, family="uniswap_v2", zero_for_one=True, token_in=b"\xc0" * 20, token_out=b"\x9e" * 20,
+        amount_in=Wide(10**18), amount_out=Wide(3 * 10**21)),
+    Hop(pool=b"\x07" * 20, family="uniswap_v2", zero_for_one=False, token_in=b"\x9e" * 20, token_out=b"\xc0" * 20,
+        amount_in=Wide(3 * 10**21), amount_out=Wide(10**18 + 10**16)),
+)  # fmt: skip
+
+GOLDEN = DecisionRecord(
+    id=b"\x12" * 32, chain=1, seq=8, event=EventKind.PENDING, head_number=19_932_148, head_hash=b"\x05" * 32,
+    target_block=19_932_149, considered=3,
+    chosen=ChosenCall(
+        opportunity_id=b"\x10" * 32, strategy=Strategy.BACKRUN, target=b"\x0c" * 32, target_raw=b"\x02\xf8\x6b",
+        hops=_HOPS, sender=b"\x0a" * 20, to=b"\x0b" * 20, nonce=4, gas_limit=181_479, max_fee=Wide(12 * 10**9),
+        priority_fee=Wide(2 * 10**9), data=b"\x01\x02\x03\x04", gas_used=151_233, base_fee=10**10, gross=Wide(10**16),
+        gas_cost=Wide(1_512_330 * 10**9), tip=Wide(302_466 * 10**9), net=Signed(8_185_204 * 10**9)),
+    reasons=(), rejected=(Count(reason="below_floor", count=2),), cancels=(),
+    limits=(Limit(name="min_net_wei", value=Wide(10**14)),), engine="pyrevm 0.3.7", config_digest=b"\x13" * 32,
+    state_digest=b"\x11" * 32,
+)  # fmt: skip
