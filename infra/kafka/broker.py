@@ -49,7 +49,9 @@ class LocalBroker:
     It is the process's own child and dies with it. `kill` and `restart` keep ports and data, so clients find the same broker again.
     """
 
-    def __init__(self, folder: str | os.PathLike[str] | None = None, *, heap_mb: int = 384, start_timeout: float = START_TIMEOUT) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str] | None = None, *, heap_mb: int = 384, start_timeout: float = START_TIMEOUT
+    ) -> None:
         """`folder` holds settings, data and log and is kept; without it a folder under `.sluice/run` is used and removed by `close`."""
         self._owns_folder = folder is None
         self.folder = new_run_folder() if folder is None else Path(folder).resolve()
@@ -100,7 +102,9 @@ class LocalBroker:
 
     def start(self) -> LocalBroker:
         """Start the broker and wait until it answers; raises ChildError with the end of its log when it does not."""
-        self.settings.write_text(as_file(server_properties(self.data, self.port, self.controller_port)), encoding="utf-8")
+        self.settings.write_text(
+            as_file(server_properties(self.data, self.port, self.controller_port)), encoding="utf-8"
+        )
         self._format_once()
         self._child.start()
         try:
@@ -119,7 +123,9 @@ class LocalBroker:
         if (self.data / "meta.properties").exists():
             return
         command = [*self._java, "kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", str(self.settings)]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=FORMAT_TIMEOUT, check=False, stdin=subprocess.DEVNULL)
+        result = subprocess.run(
+            command, capture_output=True, text=True, timeout=FORMAT_TIMEOUT, check=False, stdin=subprocess.DEVNULL
+        )
         if result.returncode != 0:
             raise ChildError(f"Kafka could not prepare its data folder {self.data}:\n{result.stdout}{result.stderr}")
 
@@ -145,5 +151,7 @@ class LocalBroker:
     def __enter__(self) -> LocalBroker:
         return self if self.running else self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

@@ -36,7 +36,11 @@ def produce(broker: LocalBroker, topic: str, values: list[bytes], **config: obje
 
 
 def read_all(broker: LocalBroker, topic: str, count: int) -> list[bytes]:
-    settings = {"bootstrap.servers": broker.bootstrap_servers, "group.id": "reader", "fetch.message.max.bytes": MESSAGE_MAX_BYTES}
+    settings = {
+        "bootstrap.servers": broker.bootstrap_servers,
+        "group.id": "reader",
+        "fetch.message.max.bytes": MESSAGE_MAX_BYTES,
+    }
     consumer = Consumer(settings)
     consumer.assign([TopicPartition(topic, 0, 0)])
     found: list[bytes] = []
@@ -103,7 +107,9 @@ def test_stop_kill_and_restart_keep_address_and_data(tmp_path: Path) -> None:
 def test_an_idempotent_producer_survives_a_crash_of_the_broker(tmp_path: Path) -> None:
     with LocalBroker(tmp_path / "kafka") as own:
         create_topic(own, "through")
-        producer = Producer({"bootstrap.servers": own.bootstrap_servers, "enable.idempotence": True, "acks": "all", "linger.ms": 1})
+        producer = Producer(
+            {"bootstrap.servers": own.bootstrap_servers, "enable.idempotence": True, "acks": "all", "linger.ms": 1}
+        )
         expected = [str(number).encode() for number in range(4000)]
         for number, value in enumerate(expected):
             producer.produce("through", value)
@@ -142,7 +148,11 @@ def test_no_orphan_and_no_litter_after_the_parent_is_killed() -> None:
         assert psutil.pid_exists(int(pid))
         parent.kill()
     deadline = time.monotonic() + 10
-    while psutil.pid_exists(int(pid)) and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+    while (
+        psutil.pid_exists(int(pid))
+        and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.05)
     assert not psutil.pid_exists(int(pid)) or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
     assert Path(folder).exists()

@@ -1,0 +1,117 @@
+"""The shapes of the answers we read. Unknown fields are ignored; a missing or mistyped one is refused by the decoder."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Answer(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """A JSON object; hex stays text until a decoder of ours has checked it."""
+
+
+class HeaderAnswer(Answer, frozen=True):
+    """What `newHeads`, `eth_getBlockByHash` and `eth_getBlockByNumber` say of a block."""
+
+    number: str
+    hash: str
+    parent_hash: str
+    timestamp: str
+    gas_limit: str
+    gas_used: str
+    miner: str
+    difficulty: str = "0x0"
+    mix_hash: str | None = None
+    base_fee_per_gas: str | None = None
+    excess_blob_gas: str | None = None
+    transactions: list[str] | None = None
+
+
+class LogAnswer(Answer, frozen=True):
+    """One log of a receipt or of `eth_getLogs`."""
+
+    address: str
+    topics: list[str]
+    data: str
+    block_hash: str | None = None
+    transaction_hash: str | None = None
+    transaction_index: str | None = None
+    log_index: str | None = None
+
+
+class ReceiptAnswer(Answer, frozen=True):
+    """One receipt. `status` is absent before Byzantium."""
+
+    transaction_hash: str
+    transaction_index: str
+    block_hash: str
+    gas_used: str
+    cumulative_gas_used: str
+    logs: list[LogAnswer]
+    from_: str = msgspec.field(name="from")
+    to: str | None = None
+    status: str | None = None
+    effective_gas_price: str | None = None
+
+
+class TracedAccount(Answer, frozen=True):
+    """An account as `prestateTracer` writes it; what is absent is empty (prestate) or unchanged (post side of a diff)."""
+
+    balance: str | None = None
+    nonce: int | str | None = None
+    code: str | None = None
+    storage: dict[str, str] | None = None
+
+
+Prestate = dict[str, TracedAccount]
+
+
+class TracedDiff(Answer, frozen=True):
+    """One transaction's state change (`diffMode`)."""
+
+    pre: Prestate
+    post: Prestate
+
+
+class BlockTrace(Answer, frozen=True):
+    """One transaction's entry of `debug_traceBlockByHash`. geth names the transaction since 1.11."""
+
+    result: TracedDiff | None = None
+    tx_hash: str | None = None
+    error: str | None = None
+
+
+class AccessAnswer(Answer, frozen=True):
+    """An entry of an access list."""
+
+    address: str
+    storage_keys: list[str] = msgspec.field(default_factory=list)
+
+
+class TransactionAnswer(Answer, frozen=True):
+    """A transaction object (`newPendingTransactions` in full, `txpool_content`, `eth_getTransactionByHash`)."""
+
+    hash: str
+    nonce: str
+    gas: str
+    value: str
+    input: str
+    r: str
+    s: str
+    from_: str = msgspec.field(name="from")
+    to: str | None = None
+    type: str = "0x0"
+    v: str | None = None
+    y_parity: str | None = None
+    chain_id: str | None = None
+    gas_price: str | None = None
+    max_fee_per_gas: str | None = None
+    max_priority_fee_per_gas: str | None = None
+    access_list: list[AccessAnswer] | None = None
+    block_hash: str | None = None
+
+
+class Pool(Answer, frozen=True):
+    """`txpool_content`: sender → nonce → transaction."""
+
+    pending: dict[str, dict[str, TransactionAnswer]] = msgspec.field(default_factory=dict)
+    queued: dict[str, dict[str, TransactionAnswer]] = msgspec.field(default_factory=dict)

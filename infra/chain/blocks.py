@@ -1,0 +1,181 @@
+"""Headers, receipts and logs of a block, each checked against the others before anybody may believe them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from infra.chain import hexes
+from infra.chain.answers import HeaderAnswer, LogAnswer, ReceiptAnswer
+from infra.chain.errors import HeadMoved, LieReason, NodeLied, RpcError
+from infra.chain.node import Node, call_of
+from schemas.logs import Log
+from schemas.receipts import Receipt
+from schemas.types import Wide
+
+
+@dataclass(frozen=True)
+class Header:
+    """A block's header. Units as in `schemas.blocks.BlockRecord`; `tx_hashes` is None where the answer had none (`newHeads`)."""
+
+    number: int
+    hash: bytes
+    parent_hash: bytes
+    timestamp: int
+    base_fee: int
+    gas_limit: int
+    gas_used: int
+    miner: bytes
+    prevrandao: bytes
+    difficulty: int
+    excess_blob_gas: int
+    tx_hashes: tuple[bytes, ...] | None
+
+
+@dataclass(frozen=True)
+class Mined:
+    """A mined transaction: its receipt and all its logs."""
+
+    receipt: Receipt
+    logs: tuple[Log, ...]
+
+
+def decode_header(answer: HeaderAnswer) -> Header:
+    """The header, every field checked for form. Raises `NodeLied(malformed)`."""
+    hashes = answer.transactions
+    return Header(
+        number=hexes.uint(answer.number),
+        hash=hexes.hash32(answer.hash),
+        parent_hash=hexes.hash32(answer.parent_hash),
+        timestamp=hexes.uint(answer.timestamp),
+        base_fee=hexes.uint(answer.base_fee_per_gas),
+        gas_limit=hexes.uint(answer.gas_limit),
+        gas_used=hexes.uint(answer.gas_used),
+        miner=hexes.address(answer.miner),
+        prevrandao=hexes.hash32(answer.mix_hash) if answer.mix_hash else bytes(32),
+        difficulty=hexes.quantity(answer.difficulty),
+        excess_blob_gas=hexes.uint(answer.excess_blob_gas),
+        tx_hashes=None if hashes is None else tuple(hexes.hash32(h) for h in hashes),
+    )
+
+
+async def head(node: Node) -> Header:
+    """The node's newest block."""
+    answer: HeaderAnswer = await node.call(HeaderAnswer, "eth_getBlockByNumber", "latest", False)
+    return decode_header(answer)
+
+
+async def header_by_number(node: Node, number: int) -> Header | None:
+    """The canonical block of a height, None above the node's head."""
+    answer = await node.call(HeaderAnswer | None, "eth_getBlockByNumber", hexes.show_int(number), False)
+    return _at_height(answer, number) if answer is not None else None
+
+
+async def headers_by_number(node: Node, first: int, last: int) -> list[Header]:
+    """Canonical headers first..last. Raises `HeadMoved` where one is missing. Their linkage is the head tracker's to judge."""
+    wanted = range(first, last + 1)
+    calls = [call_of(HeaderAnswer | None, "eth_getBlockByNumber", hexes.show_int(n), False) for n in wanted]
+    answers = await node.all_of(calls)
+    if any(answer is None for answer in answers):
+        raise HeadMoved(f"the node no longer has all blocks {first}..{last}")
+    return [_at_height(answer, number) for number, answer in zip(wanted, answers, strict=True)]
+
+
+def _at_height(answer: HeaderAnswer, number: int) -> Header:
+    header = decode_header(answer)
+    if header.number != number:
+        raise NodeLied(LieReason.WRONG_BLOCK, f"asked for block {number}, got block {header.number}")
+    return header
+
+
+async def header_by_hash(node: Node, block_hash: bytes) -> Header:
+    """The block of that hash. Raises `HeadMoved` where the node does not know it (any more)."""
+    answer = await node.call(HeaderAnswer | None, "eth_getBlockByHash", hexes.show(block_hash), False)
+    if answer is None:
+        raise HeadMoved(f"block {hexes.show(block_hash)} is unknown to the node")
+    header = decode_header(answer)
+    if header.hash != block_hash:
+        raise NodeLied(
+            LieReason.WRONG_BLOCK, f"asked for block {hexes.show(block_hash)}, got {hexes.show(header.hash)}"
+        )
+    return header
+
+
+async def mined_in(node: Node, header: Header) -> tuple[Mined, ...]:
+    """The block's transactions with receipts and logs, in order, checked against the header."""
+    hashes = header.tx_hashes or ()
+    if not hashes:
+        return ()
+    return check_receipts(header, await _receipts(node, header.hash, hashes))
+
+
+async def _receipts(node: Node, block_hash: bytes, tx_hashes: Sequence[bytes]) -> list[ReceiptAnswer]:
+    try:
+        whole = await node.call(list[ReceiptAnswer] | None, "eth_getBlockReceipts", hexes.show(block_hash))
+    except RpcError as error:
+        if not error.unsupported:
+            raise
+        calls = [call_of(ReceiptAnswer | None, "eth_getTransactionReceipt", hexes.show(h)) for h in tx_hashes]
+        single = await node.all_of(calls)
+        whole = None if any(r is None for r in single) else [r for r in single if r is not None]
+    if whole is None:
+        raise HeadMoved(f"block {hexes.show(block_hash)} has no receipts on the node")
+    return whole
+
+
+def check_receipts(header: Header, answers: Sequence[ReceiptAnswer]) -> tuple[Mined, ...]:
+    """Receipts as records. Raises `NodeLied` where they are not this block's, not in order, or do not add up to its gas."""
+    hashes = header.tx_hashes or ()
+    where = f"block {header.number}"
+    if len(answers) != len(hashes):
+        raise NodeLied(LieReason.RECEIPT_COUNT, f"{where}: {len(answers)} receipts for {len(hashes)} transactions")
+    out: list[Mined] = []
+    next_log = 0
+    for index, (tx_hash, answer) in enumerate(zip(hashes, answers, strict=True)):
+        found = (
+            hexes.hash32(answer.block_hash),
+            hexes.hash32(answer.transaction_hash),
+            hexes.uint(answer.transaction_index),
+        )
+        if found != (header.hash, tx_hash, index):
+            raise NodeLied(
+                LieReason.RECEIPT_MISMATCH, f"{where}: receipt {index} belongs to {hexes.show(found[1])} at {found[2]}"
+            )
+        logs = tuple(decode_log(log, header.hash, index, next_log + i) for i, log in enumerate(answer.logs))
+        next_log += len(logs)
+        out.append(Mined(decode_receipt(answer), logs))
+    if answers and hexes.uint(answers[-1].cumulative_gas_used) != header.gas_used:
+        raise NodeLied(LieReason.GAS_MISMATCH, f"{where}: header and receipts disagree on the gas used")
+    return tuple(out)
+
+
+def decode_receipt(answer: ReceiptAnswer) -> Receipt:
+    """One receipt as our record."""
+    return Receipt(
+        tx_hash=hexes.hash32(answer.transaction_hash),
+        sender=hexes.address(answer.from_),
+        to=hexes.optional_address(answer.to),
+        status=hexes.uint(answer.status),
+        gas_used=hexes.uint(answer.gas_used),
+        effective_gas_price=Wide(hexes.quantity(answer.effective_gas_price)),
+    )
+
+
+def decode_log(answer: LogAnswer, block_hash: bytes, tx_index: int, log_index: int) -> Log:
+    """One log, which must be the `log_index`-th of its block and in the transaction it came with."""
+    if answer.block_hash is not None and hexes.hash32(answer.block_hash) != block_hash:
+        raise NodeLied(
+            LieReason.LOG_MISMATCH, f"a log of block {answer.block_hash} among those of {hexes.show(block_hash)}"
+        )
+    found = (hexes.uint(answer.transaction_index), hexes.uint(answer.log_index))
+    if found != (tx_index, log_index):
+        raise NodeLied(LieReason.LOG_MISMATCH, f"log {found} stands in the place of {(tx_index, log_index)}")
+    if len(answer.topics) > 4:
+        raise NodeLied(LieReason.MALFORMED, f"a log with {len(answer.topics)} topics")
+    return Log(
+        address=hexes.address(answer.address),
+        topics=tuple(hexes.hash32(t) for t in answer.topics),
+        data=hexes.data(answer.data),
+        tx_index=tx_index,
+        log_index=log_index,
+    )

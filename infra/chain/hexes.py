@@ -1,0 +1,78 @@
+"""Hex as JSON-RPC writes it, checked. Every error is a `NodeLied(malformed)` naming the value's beginning."""
+
+from __future__ import annotations
+
+from infra.chain.errors import LieReason, NodeLied
+
+
+def _malformed(what: str, value: object) -> NodeLied:
+    return NodeLied(LieReason.MALFORMED, f"expected {what}, got {str(value)[:80]!r}")
+
+
+def data(value: str) -> bytes:
+    """`0x`-prefixed bytes of any length."""
+    if not value.startswith("0x"):
+        raise _malformed("0x-prefixed bytes", value)
+    try:
+        return bytes.fromhex(value[2:])
+    except ValueError:
+        raise _malformed("0x-prefixed bytes", value) from None
+
+
+def fixed(value: str, size: int) -> bytes:
+    """`0x`-prefixed bytes of exactly `size` bytes."""
+    out = data(value)
+    if len(out) != size:
+        raise _malformed(f"{size} bytes", value)
+    return out
+
+
+def address(value: str) -> bytes:
+    """A 20-byte address."""
+    return fixed(value, 20)
+
+
+def optional_address(value: str | None) -> bytes:
+    """A 20-byte address, empty where there is none (contract creation)."""
+    return address(value) if value else b""
+
+
+def hash32(value: str) -> bytes:
+    """A 32-byte hash or word in full width."""
+    return fixed(value, 32)
+
+
+def quantity(value: str | int | None, bits: int = 256) -> int:
+    """A non-negative integer below 2**bits; nodes write hex strings, a few tracers write numbers; absent is 0."""
+    if value is None:
+        return 0
+    if isinstance(value, int):
+        number = value
+    else:
+        try:
+            number = int(value, 16) if value.startswith("0x") and len(value) > 2 else -1
+        except ValueError:
+            number = -1
+    if number < 0 or number >> bits:
+        raise _malformed(f"an unsigned {bits}-bit quantity", value)
+    return number
+
+
+def uint(value: str | int | None) -> int:
+    """A quantity that fits the records' signed 64-bit words."""
+    return quantity(value, 63)
+
+
+def word(value: str) -> bytes:
+    """A 32-byte big-endian word; some nodes strip its leading zeros."""
+    return quantity(value).to_bytes(32, "big") if value not in ("", "0x") else bytes(32)
+
+
+def show(value: bytes) -> str:
+    """0x-hex, for messages and requests."""
+    return "0x" + value.hex()
+
+
+def show_int(value: int) -> str:
+    """A quantity for requests."""
+    return hex(value)

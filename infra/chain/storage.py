@@ -1,0 +1,52 @@
+"""State read from the node at one block: balances, nonces, codes and slots, in one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from infra.chain import hexes
+from infra.chain.node import Node, call_of
+from infra.chain.prestate import AccountChange
+
+
+def at(block_hash: bytes) -> dict[str, str]:
+    """The block parameter of EIP-1898."""
+    return {"blockHash": hexes.show(block_hash)}
+
+
+async def read_accounts(
+    node: Node, block_hash: bytes, wanted: Mapping[bytes, frozenset[bytes]]
+) -> dict[bytes, AccountChange]:
+    """The accounts whole, with the wanted slots of each, as of the end of the block. Raises `HeadMoved` if it is gone."""
+    order = sorted(wanted)
+    heads = [
+        call_of(str, method, hexes.show(a), at(block_hash))
+        for a in order
+        for method in ("eth_getTransactionCount", "eth_getBalance", "eth_getCode")
+    ]
+    places = [(a, key) for a in order for key in sorted(wanted[a])]
+    slots = [call_of(str, "eth_getStorageAt", hexes.show(a), hexes.show(key), at(block_hash)) for a, key in places]
+    answers = await node.all_of([*heads, *slots])
+    out = {
+        a: AccountChange(
+            nonce=hexes.uint(answers[3 * i]),
+            balance=hexes.quantity(answers[3 * i + 1]),
+            code=hexes.data(answers[3 * i + 2]),
+        )
+        for i, a in enumerate(order)
+    }
+    for (a, key), value in zip(places, answers[len(heads) :], strict=True):
+        out[a].slots[key] = hexes.word(value)
+    return out
+
+
+async def balances(node: Node, block_hash: bytes, accounts: list[bytes]) -> list[int]:
+    """Native balances in wei as of the end of the block."""
+    calls = [call_of(str, "eth_getBalance", hexes.show(a), at(block_hash)) for a in accounts]
+    return [hexes.quantity(answer) for answer in await node.all_of(calls)]
+
+
+async def nonces(node: Node, block_hash: bytes, accounts: list[bytes]) -> list[int]:
+    """Transaction counts as of the end of the block."""
+    calls = [call_of(str, "eth_getTransactionCount", hexes.show(a), at(block_hash)) for a in accounts]
+    return [hexes.uint(answer) for answer in await node.all_of(calls)]

@@ -1,0 +1,80 @@
+"""What a call would read: `debug_traceCall` with `prestateTracer` at one block's state, in the environment of the next block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from infra.chain import hexes
+from infra.chain.answers import Prestate
+from infra.chain.blocks import Header
+from infra.chain.errors import HeadMoved, RpcError
+from infra.chain.node import Call, Node, call_of
+from infra.chain.prestate import AccountChange, decode_prestate
+from infra.chain.storage import at
+from infra.chain.transactions import SignedTransaction
+
+
+@dataclass(frozen=True)
+class At:
+    """Where a trace runs: on the state after block `block_hash`, as if in block `number` at `time` (unix seconds).
+
+    The next block's number and time, not the head's: a Uniswap V2 pair reads its price accumulators only when time has passed since
+    its last update, so a trace in the head's own second would miss slots that the next block reads.
+    """
+
+    block_hash: bytes
+    number: int
+    time: int
+
+    @classmethod
+    def after(cls, header: Header, interval: int = 1) -> At:
+        """On top of a block, `interval` seconds later."""
+        return cls(header.hash, header.number + 1, header.timestamp + max(1, interval))
+
+
+def trace_call(tx: dict[str, Any], at_: At) -> Call[Prestate]:
+    """The request for one trace."""
+    options = {
+        "tracer": "prestateTracer",
+        "blockOverrides": {"number": hexes.show_int(at_.number), "time": hexes.show_int(at_.time)},
+    }
+    return call_of(Prestate, "debug_traceCall", tx, at(at_.block_hash), options)
+
+
+async def prestates(node: Node, calls: list[dict[str, Any]], at_: At) -> list[dict[bytes, AccountChange] | RpcError]:
+    """What each call reads, from the same state; an error of one call stands in its place. Raises `HeadMoved` if the block is gone."""
+    answers = await node.batch([trace_call(tx, at_) for tx in calls])
+    out: list[dict[bytes, AccountChange] | RpcError] = []
+    for answer in answers:
+        if isinstance(answer, RpcError):
+            if answer.unknown_block:
+                raise HeadMoved(str(answer))
+            out.append(answer)
+        else:
+            out.append(decode_prestate(answer))
+    return out
+
+
+def call_object(tx: SignedTransaction) -> dict[str, Any]:
+    """A signed transaction as the parameter of `debug_traceCall`."""
+    out: dict[str, Any] = {
+        "from": hexes.show(tx.sender),
+        "gas": hexes.show_int(tx.gas_limit),
+        "nonce": hexes.show_int(tx.nonce),
+        "value": hexes.show_int(tx.value),
+        "data": hexes.show(tx.data),
+    }
+    if tx.to:
+        out["to"] = hexes.show(tx.to)
+    if tx.tx_type == 2:
+        out["maxFeePerGas"] = hexes.show_int(tx.max_fee)
+        out["maxPriorityFeePerGas"] = hexes.show_int(tx.max_priority_fee)
+    else:
+        out["gasPrice"] = hexes.show_int(tx.max_fee)
+    if tx.access_list:
+        out["accessList"] = [
+            {"address": hexes.show(entry.address), "storageKeys": [hexes.show(key) for key in entry.keys]}
+            for entry in tx.access_list
+        ]
+    return out

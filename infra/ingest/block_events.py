@@ -1,0 +1,177 @@
+"""Everything the log says of one block, gathered from the node and put into records."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from infra.chain.answers import TracedDiff
+from infra.chain.blocks import Header, Mined, mined_in
+from infra.chain.node import Node
+from infra.chain.prestate import AccountChange, Slots, State, balance_steps, block_diffs, changed_in, state_of
+from infra.chain.storage import balances, nonces, read_accounts
+from schemas.blocks import BlockOp, BlockRecord
+from schemas.logs import LogsRecord
+from schemas.receipts import NativeBalance, ReceiptsRecord, WatchedTransaction
+from schemas.record import Sequenced
+from schemas.types import Wide
+from schemas.witness import WitnessRecord
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What to look at in a block: our accounts, the contracts whose logs count, the state that is kept fresh.
+
+    `tracked` names the slots to keep (None: all that change), `named` the slots somebody named, which is what can be asked of a node
+    that does not trace. `whole` are accounts to be read completely, whether they changed or not.
+    """
+
+    owner: bytes
+    executor: bytes
+    log_sources: Collection[bytes]
+    tracked: Mapping[bytes, Slots]
+    named: Mapping[bytes, frozenset[bytes]]
+    whole: Mapping[bytes, frozenset[bytes]]
+
+
+@dataclass(frozen=True)
+class BlockFacts:
+    """A block as the node tells it, checked."""
+
+    header: Header
+    mined: tuple[Mined, ...]
+    watched: tuple[WatchedTransaction, ...]
+    state: State
+
+
+async def gather_block(node: Node, header: Header, watch: Watch) -> BlockFacts:
+    """Receipts, logs and state changes of a block with known transaction hashes. Raises `HeadMoved`, `NodeLied`."""
+    tx_hashes = header.tx_hashes or ()
+    ours = sorted({watch.owner, watch.executor})
+    mined, diffs, balance, nonce = await asyncio.gather(
+        mined_in(node, header),
+        block_diffs(node, header.hash, tx_hashes),
+        balances(node, header.hash, ours),
+        nonces(node, header.hash, ours),
+    )
+    changes = await _changes(node, header, diffs, watch)
+    for i, account in enumerate(ours):
+        # Asked, not traced: withdrawals and fees change a balance outside of any transaction.
+        change = changes.setdefault(account, AccountChange())
+        change.balance, change.nonce = balance[i], nonce[i]
+    watched = await _watched(node, header, mined, diffs, dict(zip(ours, balance, strict=True)), watch)
+    return BlockFacts(header, mined, watched, state_of(changes))
+
+
+async def gather_start(node: Node, header: Header, watch: Watch) -> BlockFacts:
+    """The block a log starts with: its receipts, and the whole state of our own accounts instead of changes."""
+    mined, changes = await asyncio.gather(mined_in(node, header), read_accounts(node, header.hash, watch.whole))
+    return BlockFacts(header, mined, (), state_of(changes))
+
+
+async def _changes(
+    node: Node, header: Header, diffs: list[TracedDiff] | None, watch: Watch
+) -> dict[bytes, AccountChange]:
+    if diffs is None:
+        wanted = {account: watch.named.get(account, frozenset()) for account in watch.tracked}
+        return await read_accounts(node, header.hash, wanted | dict(watch.whole))
+    found = changed_in(diffs, watch.tracked)
+    asked = {account: watch.named.get(account, frozenset()) for account in found.doubtful} | dict(watch.whole)
+    changes = dict(found.changes)
+    for account, whole in (await read_accounts(node, header.hash, asked)).items():
+        # What was read is the state itself, so it overrides; traced slots nobody named stay.
+        traced = changes.get(account, AccountChange()).slots
+        changes[account] = AccountChange(whole.nonce, whole.balance, whole.code, traced | whole.slots)
+    return changes
+
+
+async def _watched(
+    node: Node,
+    header: Header,
+    mined: Sequence[Mined],
+    diffs: list[TracedDiff] | None,
+    after: Mapping[bytes, int],
+    watch: Watch,
+) -> tuple[WatchedTransaction, ...]:
+    """Our transactions with all their logs, and our balances around each as the block's traces tell them."""
+    indices = [i for i, m in enumerate(mined) if m.receipt.sender == watch.owner or m.receipt.to == watch.executor]
+    if not indices:
+        return ()
+    accounts = list(after)
+    steps = None
+    if diffs is not None:
+        before = await balances(node, header.parent_hash, accounts)
+        found = [balance_steps(diffs, a, start, after[a]) for a, start in zip(accounts, before, strict=True)]
+        steps = [s for s in found if s is not None] if all(s is not None for s in found) else None
+    out = []
+    for i in indices:
+        native = None
+        if steps is not None:
+            native = tuple(
+                NativeBalance(account=a, before=Wide(s[i].before), after=Wide(s[i].after))
+                for a, s in zip(accounts, steps, strict=True)
+            )
+        out.append(WatchedTransaction(tx_hash=mined[i].receipt.tx_hash, logs=mined[i].logs, native=native))
+    return tuple(out)
+
+
+def block_records(
+    chain: int, facts: BlockFacts, log_sources: Collection[bytes], first_seen_ns: int
+) -> tuple[Sequenced, ...]:
+    """The four parts of a block event, unstamped; the witness without codes."""
+    header = facts.header
+    stamp = {"chain": chain, "seq": 0, "part": 0, "parts": 4}
+    logs = tuple(log for mined in facts.mined for log in mined.logs if log.address in log_sources)
+    receipts = tuple(mined.receipt for mined in facts.mined)
+    return (
+        block_record(chain, header, first_seen_ns),
+        LogsRecord(**stamp, block_hash=header.hash, logs=logs),
+        ReceiptsRecord(**stamp, block_hash=header.hash, receipts=receipts, watched=facts.watched),
+        witness_record(chain, header.number, header.hash, facts.state),
+    )
+
+
+def block_record(chain: int, header: Header, first_seen_ns: int) -> BlockRecord:
+    """A header as a record that applies it."""
+    return BlockRecord(
+        chain=chain,
+        seq=0,
+        part=0,
+        parts=4,
+        op=BlockOp.APPLY,
+        number=header.number,
+        hash=header.hash,
+        parent_hash=header.parent_hash,
+        timestamp=header.timestamp,
+        base_fee=header.base_fee,
+        gas_limit=header.gas_limit,
+        gas_used=header.gas_used,
+        miner=header.miner,
+        prevrandao=header.prevrandao,
+        difficulty=Wide(header.difficulty),
+        excess_blob_gas=header.excess_blob_gas,
+        tx_hashes=header.tx_hashes or (),
+        first_seen_ns=first_seen_ns,
+    )
+
+
+def revert_record(applied: BlockRecord, first_seen_ns: int) -> BlockRecord:
+    """The record that takes a block off again: its own fields as they were applied, since no node remembers an orphan."""
+    return msgspec.structs.replace(applied, op=BlockOp.REVERT, first_seen_ns=first_seen_ns)
+
+
+def witness_record(chain: int, number: int, block_hash: bytes, state: State) -> WitnessRecord:
+    """State as a witness, its codes still to be added."""
+    return WitnessRecord(
+        chain=chain,
+        seq=0,
+        part=0,
+        parts=0,
+        block_number=number,
+        block_hash=block_hash,
+        accounts=state.accounts,
+        codes=(),
+    )

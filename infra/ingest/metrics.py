@@ -1,0 +1,18 @@
+"""What the sequencer counts, in Prometheus' terms."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge
+
+EVENTS = Counter("sluice_ingest_events_total", "Events written to the log", ["chain", "kind"])
+PENDING_SKIPPED = Counter("sluice_ingest_pending_skipped_total", "Pending transactions not announced", ["reason"])
+PENDING_EVICTED = Counter(
+    "sluice_ingest_pending_evicted_total", "Pending transactions forgotten because the book was full", []
+)
+POOLS_REFUSED = Counter("sluice_ingest_pools_refused_total", "Pools tracked but not traded", ["reason"])
+NODE_LIES = Counter("sluice_ingest_node_lies_total", "Answers of the node that contradicted each other", ["reason"])
+REVERTS = Counter("sluice_ingest_reverts_total", "Blocks taken off again", ["chain"])
+HEAD = Gauge("sluice_ingest_head_number", "Newest block in the log", ["chain"])
+LAG = Gauge("sluice_ingest_lag_blocks", "Blocks the node is ahead of the log", ["chain"])
+PENDING = Gauge("sluice_ingest_pending", "Transactions known to be pending", ["chain"])
+POOLS = Gauge("sluice_ingest_pools", "Pools tracked", ["chain"])

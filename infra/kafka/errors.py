@@ -1,0 +1,59 @@
+"""What can go wrong between us and the cluster. Every message names the place and the way out."""
+
+from __future__ import annotations
+
+from confluent_kafka import KafkaError
+
+
+class KafkaLayerError(Exception):
+    """The base of all errors of the connector layer."""
+
+
+class TopicMissing(KafkaLayerError):
+    """A topic of the table is not on the cluster."""
+
+
+class TopicsDiffer(KafkaLayerError):
+    """Topics of the cluster are not laid out as the topic table says."""
+
+
+class OffsetLost(KafkaLayerError):
+    """A saved or wanted position is outside what the cluster holds: retention took it, or it is another cluster's."""
+
+
+class StateMismatch(KafkaLayerError):
+    """A saved position does not fit the topics it is resumed on."""
+
+
+class ReadFailed(KafkaLayerError):
+    """The cluster refused to serve a topic."""
+
+
+class MissingSequence(KafkaLayerError):
+    """A sequence number is in none of the topics although all of them were read past the place where it should be."""
+
+
+class ConflictingParts(KafkaLayerError):
+    """Two different records claim to be the same part of the same event."""
+
+
+class WriteFailed(KafkaLayerError):
+    """Records were not written: the cluster, or the client after its deadline, said no. Nothing of a transaction is visible."""
+
+
+class CommitUnknown(KafkaLayerError):
+    """A transaction's fate is unknown: the cluster did not answer its commit in time.
+
+    Its records may be there or not. Writing them again now could double them. The way out: open a new writer with the
+    same transactional id (which makes the cluster settle the old transaction one way or the other), read the tail of
+    the log, and write what is not there.
+    """
+
+
+class Fenced(KafkaLayerError):
+    """Another writer with the same transactional id has taken over; this one must stop."""
+
+
+def describe(error: KafkaError) -> str:
+    """One line about an error of the client library."""
+    return f"{error.str()} ({error.name()}, {error.code()})"

@@ -1,0 +1,90 @@
+"""Where the log's partitions are, begin and end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, ClusterMetadata, ListOffsetsResultInfo, OffsetSpec
+
+from infra.kafka.errors import ReadFailed, TopicMissing, describe
+from infra.kafka.positions import Partition
+from schemas.config import KafkaConfig
+
+_Offsets = dict[TopicPartition, "Future[ListOffsetsResultInfo]"]
+
+
+class PendingOffsets:
+    """Offsets that were asked for; `result` waits for them."""
+
+    def __init__(self, kafka: KafkaConfig, futures: _Offsets) -> None:
+        self._kafka = kafka
+        self._futures = futures
+
+    @property
+    def ready(self) -> bool:
+        """Whether `result` would answer at once."""
+        return all(f.done() for f in self._futures.values())
+
+    def result(self) -> dict[Partition, int]:
+        """The offsets. Raises `ReadFailed` naming the partition whose offset the cluster would not tell."""
+        found = {}
+        for place, future in self._futures.items():
+            name = place.topic.removeprefix(self._kafka.topic_prefix)
+            try:
+                found[Partition(name, place.partition)] = future.result().offset
+            except KafkaException as error:
+                raise ReadFailed(f"offsets of {name}/{place.partition}: {describe(error.args[0])}") from None
+        return found
+
+
+class LogLayout:
+    """Asks the cluster about the partitions of our topics."""
+
+    def __init__(self, kafka: KafkaConfig, admin: AdminClient) -> None:
+        self._kafka = kafka
+        self._admin = admin
+
+    def partitions(self, topics: Iterable[str]) -> list[Partition]:
+        """All partitions of the topics, sorted. Raises `TopicMissing`."""
+        wanted = list(topics)
+        metadata = self._metadata()
+        missing = [self._kafka.topic(t) for t in wanted if self._kafka.topic(t) not in metadata.topics]
+        if missing:
+            raise TopicMissing(
+                f"no topic {', '.join(missing)} on {self._kafka.bootstrap_servers}; `sluice topics` creates them from the topic table"
+            )
+        return sorted(Partition(t, p) for t in wanted for p in metadata.topics[self._kafka.topic(t)].partitions)
+
+    def cluster_id(self) -> str:
+        """The cluster's own id: offsets mean nothing on another one."""
+        return str(self._metadata().cluster_id)
+
+    def _metadata(self) -> ClusterMetadata:
+        try:
+            return self._admin.list_topics(timeout=self._kafka.probe_timeout_s)
+        except KafkaException as error:
+            raise ReadFailed(f"topics of {self._kafka.bootstrap_servers}: {describe(error.args[0])}") from None
+
+    def lows(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """The first offset still held of each partition."""
+        return self._ask(partitions, OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED).result()
+
+    def committed_ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """The position behind the last record that no open transaction holds back."""
+        return self._ask(partitions, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED).result()
+
+    def ask_ends(self, partitions: Iterable[Partition]) -> PendingOffsets:
+        """The position behind the last record, open transactions included; does not wait."""
+        return self._ask(partitions, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)
+
+    def _ask(self, partitions: Iterable[Partition], spec: OffsetSpec, level: IsolationLevel) -> PendingOffsets:
+        wanted = {TopicPartition(self._kafka.topic(p.topic), p.number): spec for p in partitions}
+        futures = self._admin.list_offsets(wanted, isolation_level=level, request_timeout=self._kafka.probe_timeout_s)
+        return PendingOffsets(self._kafka, futures)
+
+
+def reached(positions: Mapping[Partition, int], ends: Mapping[Partition, int]) -> bool:
+    """Whether every partition was read to its end."""
+    return all(positions[p] >= end for p, end in ends.items())

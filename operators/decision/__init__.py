@@ -1,0 +1,1 @@
+"""Decisions: what is chosen for each event, under which limits, and why nothing was when nothing was."""

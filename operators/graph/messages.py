@@ -1,0 +1,112 @@
+"""What goes into a graph shard and what comes out: exactly one message per event and shard, empty when there is nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from schemas.blocks import BlockRecord
+from schemas.decisions import EventKind
+from schemas.event import Event
+from schemas.logs import Log, LogsRecord
+from schemas.pools import AccountSlots, PoolRecord
+from schemas.witness import AccountState, WitnessRecord
+
+
+class ShardInput(NamedTuple):
+    """An event's share for one shard. `number` and `block_hash` name the block applied or reverted (else 0 and empty)."""
+
+    seq: int
+    shard: int
+    kind: EventKind
+    number: int
+    block_hash: bytes
+    logs: tuple[Log, ...]
+    pool: PoolRecord | None
+    accounts: tuple[AccountState, ...]
+    codes: tuple[bytes, ...]
+
+
+class PoolUpdate(NamedTuple):
+    """A pool's state after the event. `plain` is None where the pool is gone (its admission was reverted)."""
+
+    address: bytes
+    family: str
+    plain: tuple[Any, ...] | None
+    refusal: str
+    needs: tuple[AccountSlots, ...]
+
+
+class AccountUpdate(NamedTuple):
+    """An account's tracked state after the event; None fields are unknown. `slots` maps key to value, None: forgotten."""
+
+    address: bytes
+    nonce: int | None
+    balance: bytes | None
+    code_hash: bytes | None
+    slots: dict[bytes, bytes | None]
+
+
+class ShardOutput(NamedTuple):
+    """A shard's answer to one event. `full` marks the whole state (first answer after a resume) instead of changes;
+    `touched` names the pools that this event changed, in either case, so that a resume cannot alter what is searched.
+    `digest` is the shard's state digest as an integer (see `operators.graph.digest`). `faults` are typed reasons."""
+
+    seq: int
+    shard: int
+    full: bool
+    touched: tuple[bytes, ...]
+    pools: tuple[PoolUpdate, ...]
+    accounts: tuple[AccountUpdate, ...]
+    codes: tuple[bytes, ...]
+    digest: int
+    faults: tuple[str, ...]
+
+
+def shard_of(address: bytes, shards: int) -> int:
+    """The shard that owns an address. The last bytes of an address are uniformly distributed."""
+    return int.from_bytes(address[-4:], "big") % shards
+
+
+def shard_key(shard: int) -> str:
+    """The Bytewax key of a shard: from a fixed set, never an address."""
+    return f"{shard:03d}"
+
+
+def fan_out(event: Event, shards: int) -> Iterator[tuple[str, ShardInput]]:
+    """Split an event into one input per shard.
+
+    A pending transaction's witness is not state of the chain: of a pending event the shards get the codes only, which are
+    content-addressed and which the sequencer publishes once.
+    """
+    head = event.parts[0]
+    number, block_hash = (head.number, head.hash) if isinstance(head, BlockRecord) else (0, b"")
+    logs: list[list[Log]] = [[] for _ in range(shards)]
+    accounts: list[list[AccountState]] = [[] for _ in range(shards)]
+    witness = event.part(WitnessRecord)
+    codes = witness.codes if witness else ()
+    pool_shard = -1
+    if event.kind is not EventKind.PENDING:
+        record = event.part(LogsRecord)
+        for log in record.logs if record else ():
+            logs[shard_of(log.address, shards)].append(log)
+        for account in witness.accounts if witness else ():
+            accounts[shard_of(account.address, shards)].append(account)
+    if isinstance(head, PoolRecord):
+        pool_shard = shard_of(head.address, shards)
+    for shard in range(shards):
+        yield (
+            shard_key(shard),
+            ShardInput(
+                event.seq,
+                shard,
+                event.kind,
+                number,
+                block_hash,
+                tuple(logs[shard]),
+                head if shard == pool_shard and isinstance(head, PoolRecord) else None,
+                tuple(accounts[shard]),
+                # Codes belong to no address; shard 0 keeps them all.
+                codes if shard == 0 else (),
+            ),
+        )

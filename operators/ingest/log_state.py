@@ -1,0 +1,127 @@
+"""What the sequencer knows of its own log: the chain it wrote, the pools in it, the state it keeps fresh, the next number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from operators.ingest.head_tracker import HeadTracker, Link
+from operators.ingest.resume import LogBroken, current_chain, known_pools, link_of
+from operators.ingest.tracked_state import TrackedState, as_slots
+from schemas.blocks import BlockRecord
+from schemas.pools import PoolOp, PoolRecord
+
+#: The owner under which our own accounts' needs are tracked: no pool has this address.
+OURSELVES = b"ourselves"
+_NOT_A_PAIR = "not_a_pair"
+
+
+class LogState:
+    """Follows the log. Changed only by what was committed, so it is never ahead of it."""
+
+    def __init__(self, depth: int, executor: bytes, owner: bytes) -> None:
+        self._depth = depth
+        self.next_seq = 0
+        self.published: set[bytes] = set()
+        self.pools: dict[bytes, PoolRecord] = {}
+        self.tracked = TrackedState()
+        self.tracked.track_whole(executor)
+        self.tracked.put(OURSELVES, {owner: frozenset(), executor: frozenset()})
+        #: Pools to be admitted (again), in order; a dict for its order.
+        self.to_admit: dict[bytes, None] = {}
+        self._blocks: dict[bytes, BlockRecord] = {}
+        self._tracker: HeadTracker | None = None
+
+    # ---------------------------------------------------------------- the chain
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the log has no block yet."""
+        return self._tracker is None
+
+    @property
+    def tracker(self) -> HeadTracker:
+        """The chain's linkage. Raises `LogBroken` before the first block."""
+        if self._tracker is None:
+            raise LogBroken("the log has no block yet")
+        return self._tracker
+
+    @property
+    def tip(self) -> BlockRecord:
+        """The newest block in the log."""
+        return self._blocks[self.tracker.tip.hash]
+
+    def block(self, link: Link) -> BlockRecord:
+        """The record of a block of the chain."""
+        return self._blocks[link.hash]
+
+    @property
+    def interval(self) -> int:
+        """Seconds between the two newest blocks, at least 1: what the next one is expected to take."""
+        chain = self.tracker.chain
+        if len(chain) < 2:
+            return 1
+        return max(1, self.tip.timestamp - self._blocks[chain[-2].hash].timestamp)
+
+    def resume(self, next_seq: int, blocks: Sequence[BlockRecord], pools: Iterable[PoolRecord]) -> None:
+        """Take over what the log's tail says. Raises `LogBroken`."""
+        self.next_seq = next_seq
+        chain = current_chain(blocks)
+        if not chain:
+            if next_seq:
+                raise LogBroken(f"the log ends with seq {next_seq - 1} but its tail has no block that stands")
+            return
+        self._blocks = {b.hash: b for b in chain}
+        self._tracker = HeadTracker([link_of(b) for b in chain], self._depth)
+        self._prune()
+        known = known_pools(pools, blocks)
+        for record in known.standing.values():
+            self.admitted(record)
+        for record in known.outdated.values():
+            self.admitted(record)
+            self.to_admit[record.address] = None
+
+    def applied(self, block: BlockRecord) -> None:
+        """A block was written."""
+        link = link_of(block)
+        self._tracker = HeadTracker([link], self._depth) if self._tracker is None else self._tracker.extended(link)
+        self._blocks[block.hash] = block
+        self._prune()
+
+    def reverted(self, block: BlockRecord) -> None:
+        """A block was taken off. Pools admitted on it or above are to be admitted again: their recorded state is gone with it."""
+        self._tracker = self.tracker.reverted()
+        self._blocks.pop(block.hash, None)
+        for address, record in self.pools.items():
+            if record.block_number >= block.number:
+                self.to_admit[address] = None
+
+    def _prune(self) -> None:
+        keep = {link.hash for link in self.tracker.chain}
+        if len(self._blocks) > len(keep):
+            self._blocks = {h: b for h, b in self._blocks.items() if h in keep}
+
+    # ---------------------------------------------------------------- pools
+
+    def admitted(self, record: PoolRecord) -> None:
+        """A pool event was written."""
+        self.to_admit.pop(record.address, None)
+        if record.op is PoolOp.SUSPEND:
+            self.pools.pop(record.address, None)
+            self.tracked.drop(record.address)
+        else:
+            self.pools[record.address] = record
+            self.tracked.put(record.address, as_slots(record.needs))
+
+    def discover(self, addresses: Iterable[bytes]) -> None:
+        """Addresses that are to be in the log: those that are not will be admitted."""
+        for address in addresses:
+            if address not in self.pools:
+                self.to_admit[address] = None
+
+    def log_sources(self, factories: Iterable[bytes]) -> frozenset[bytes]:
+        """The contracts whose logs are recorded: all pools that are pools, and the factories."""
+        return frozenset(factories) | {a for a, r in self.pools.items() if r.refusal != _NOT_A_PAIR}
+
+    def named_slots(self) -> Mapping[bytes, frozenset[bytes]]:
+        """The slots named by pools and by ourselves, by account."""
+        return {account: self.tracked.known_slots(account) for account in self.tracked.accounts}

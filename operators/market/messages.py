@@ -1,0 +1,71 @@
+"""What the market stage hands on: the candidates of an event to the simulation shards, its summary to the decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from operators.simulation.model import BlockEnv, Transaction, Witness
+from schemas.decisions import EventKind
+from schemas.opportunities import Hop, Strategy
+from schemas.pools import AccountSlots
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An opportunity encoded as a transaction, with the state it is to be executed on.
+
+    `witness` is the state right before our transaction: the head's for a cycle, the pending transaction's post-state for a
+    backrun. `needs` names the slots that must be in it. Everything is plain data that crosses processes.
+    """
+
+    index: int
+    transaction: Transaction
+    env: BlockEnv
+    witness: Witness
+    needs: tuple[AccountSlots, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteFound:
+    """A sized route and what it follows. `gross` in base units of the anchor token."""
+
+    index: int
+    strategy: Strategy
+    target: bytes
+    hops: tuple[Hop, ...]
+    gross: int
+
+
+class SimulationInput(NamedTuple):
+    """An event's share for one simulation shard."""
+
+    seq: int
+    shard: int
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EventSummary:
+    """What the decision needs to know of an event.
+
+    `block_hash` is the hash of the block applied or reverted (else empty). `base_fee` and `target_block` are those of the
+    block after the head; `nonce` is our owner account's at the head, None while unknown. `transactions` are the encoded
+    calls by route index. `refusals` are typed reasons met before simulation (also shard faults). `control` is the command's
+    (command, subject, until_block), else None.
+    """
+
+    seq: int
+    kind: EventKind
+    head_number: int
+    head_hash: bytes
+    block_hash: bytes
+    target_block: int
+    base_fee: int
+    nonce: int | None
+    target_raw: bytes
+    routes: tuple[RouteFound, ...]
+    transactions: tuple[Transaction, ...]
+    refusals: tuple[str, ...]
+    control: tuple[str, str, int] | None
+    state_digest: bytes

@@ -1,0 +1,86 @@
+"""The Bytewax step of the market: gathers each event with the shards' answers and reacts to it.
+
+One key for the chain: a route may cross any shards. What it hands on goes out over the simulation shards again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import bytewax.operators as op
+from bytewax.dataflow import Stream
+from bytewax.operators import KeyedStream, StatefulBatchLogic
+
+from operators.gather import Gather
+from operators.graph.messages import ShardOutput
+from operators.market.heads import Heads
+from operators.market.messages import Candidate, EventSummary
+from operators.market.react import EncodeCall, Market, MarketSettings
+from operators.observe import Observe, ignore
+from operators.simulation.engine import Engine
+from schemas.event import Event
+
+KEY = "market"
+SNAPSHOT_VERSION = 1
+
+
+class Reaction(NamedTuple):
+    """An event's summary and its candidates."""
+
+    summary: EventSummary
+    candidates: tuple[Candidate, ...]
+
+
+class _Logic(StatefulBatchLogic[Event | ShardOutput, Reaction, tuple[Any, ...]]):
+    def __init__(
+        self, settings: MarketSettings, shards: int, engine: Engine, encode: EncodeCall, observe: Observe, state: Any
+    ) -> None:
+        version, last_seq, heads = state or (SNAPSHOT_VERSION, None, ())
+        if version != SNAPSHOT_VERSION:
+            raise ValueError(f"market snapshot of version {version}, this code reads {SNAPSHOT_VERSION}")
+        self._gather: Gather[Event, ShardOutput] = Gather(shards, last_seq)
+        self._market = Market(
+            settings, engine, encode, Heads(settings.chain_id, settings.fork, settings.block_seconds, heads)
+        )
+        self._observe = observe
+
+    def on_batch(self, values: list[Event | ShardOutput]) -> tuple[Iterable[Reaction], bool]:
+        out = []
+        for value in values:
+            if isinstance(value, Event):
+                complete = self._gather.context(value.seq, value)
+            else:
+                complete = self._gather.answer(value.seq, value.shard, value)
+            if complete is None:
+                continue
+            event, answers = complete
+            self._observe("graph", event.seq)
+            summary, candidates = self._market.react(event, answers)
+            self._observe("search", event.seq)
+            out.append(Reaction(summary, tuple(candidates)))
+        return out, StatefulBatchLogic.RETAIN
+
+    def snapshot(self) -> tuple[Any, ...]:
+        # The view is not here: it holds only what the shards hold, and they announce all of it after a resume.
+        assert self._gather.idle(), "an epoch closed with an event half gathered"
+        return (SNAPSHOT_VERSION, self._gather.last_seq, self._market.heads.snapshot())
+
+
+def market(
+    step_id: str,
+    events: Stream[Event],
+    changes: KeyedStream[ShardOutput],
+    shards: int,
+    settings: MarketSettings,
+    make_engine: Callable[[], Engine],
+    encode: EncodeCall,
+    observe: Observe = ignore,
+) -> KeyedStream[Reaction]:
+    """Overlay, search and encoding: every event with what there is to do about it."""
+    contexts = op.map(f"{step_id}_key_events", events, lambda event: (KEY, event))
+    answers = op.map(f"{step_id}_key_changes", changes, lambda keyed: (KEY, keyed[1]))
+    merged = op.merge(f"{step_id}_merge", contexts, answers)
+    return op.stateful_batch(
+        step_id, merged, lambda state: _Logic(settings, shards, make_engine(), encode, observe, state)
+    )

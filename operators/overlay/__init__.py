@@ -1,0 +1,1 @@
+"""The pending overlay: a pending transaction simulated from its witness gives hypothetical pool states."""

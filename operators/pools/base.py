@@ -1,0 +1,178 @@
+"""The interface of a pool family: immutable states, exact integer quotes, typed refusals.
+
+A family is one class in one file: its instances are the states of its pools. The search, the graph and the flows know
+pools only through `Pool`, so a family is added without touching them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
+
+from schemas.logs import Log
+from schemas.pools import AccountSlots, PoolRecord
+
+#: Plain data of a state (bytes, integers, strings, tuples of them): what snapshots hold, so that a moved class never
+#: stops a restart.
+Plain = tuple[Any, ...]
+
+
+class BadLogReason(StrEnum):
+    """Why a log cannot be applied to a pool."""
+
+    WRONG_CONTRACT = "wrong_contract"
+    WRONG_TOPIC = "wrong_topic"
+    WRONG_TOPIC_COUNT = "wrong_topic_count"
+    WRONG_LENGTH = "wrong_length"
+    OVERFLOW = "overflow"
+
+
+class BadLog(ValueError):
+    """A log that is not what its pool's contract emits. The pool's state is unknown from here on: suspend it."""
+
+    def __init__(self, reason: BadLogReason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class QuoteRefusal(StrEnum):
+    """Why a pool would not make a trade."""
+
+    UNKNOWN_TOKEN = "unknown_token"
+    NO_LIQUIDITY = "no_liquidity"
+    ZERO_INPUT = "zero_input"
+    ZERO_OUTPUT = "zero_output"
+    INSUFFICIENT_LIQUIDITY = "insufficient_liquidity"
+    INVARIANT = "invariant"
+    OVERFLOW = "overflow"
+
+
+class QuoteRefused(ValueError):
+    """A trade that the pool's contract would revert."""
+
+    def __init__(self, reason: QuoteRefusal, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class BadState(ValueError):
+    """A record or snapshot that is no state of its family; the message names the field and its limit."""
+
+
+class ConstantProduct(NamedTuple):
+    """One direction of a pool that trades by `x * y = k`, after its fee: what the closed form of sizing reads.
+
+    `out = kept * reserve_out * x // (scale * reserve_in + kept * x)`, amounts and reserves in base units. `kept / scale`
+    is the part of the input that is left after the fee. `max_in` is the largest input the contract can take.
+    """
+
+    kept: int
+    scale: int
+    reserve_in: int
+    reserve_out: int
+    max_in: int
+
+    def out(self, amount_in: int) -> int:
+        """What the pool pays for `amount_in`: the largest output its invariant allows. 0 means: it would revert."""
+        after_fee = self.kept * amount_in
+        return after_fee * self.reserve_out // (self.scale * self.reserve_in + after_fee)
+
+    def least_in(self, amount_out: int) -> int:
+        """The smallest input for which `out` is at least `amount_out`, which must be below `reserve_out`."""
+        numerator = self.scale * self.reserve_in * amount_out
+        return -(-numerator // (self.kept * (self.reserve_out - amount_out)))
+
+
+class Limits(NamedTuple):
+    """Bounds of one direction in base units: inputs up to `amount_in` and outputs up to `amount_out` can be traded."""
+
+    amount_in: int
+    amount_out: int
+
+
+class Pool(Protocol):
+    """A state of a pool. Every method is a pure function of the state; `apply` and quotes return new states.
+
+    Amounts are base units of the token named. `token_out` may be left out where the pool has two tokens.
+    """
+
+    #: The name in records.
+    FAMILY: ClassVar[str]
+    #: First topics of the logs that change a state.
+    LOG_TOPICS: ClassVar[tuple[bytes, ...]]
+
+    @property
+    def address(self) -> bytes:
+        """The 20-byte address; the key of the pool everywhere."""
+
+    @property
+    def tokens(self) -> tuple[bytes, ...]:
+        """The pool's tokens in its contract's order."""
+
+    @property
+    def refusal(self) -> str:
+        """Empty, or the typed reason for which this pool is tracked but never traded."""
+
+    @property
+    def tradable(self) -> bool:
+        """Whether the search may use this state: no refusal, and liquidity on every side."""
+
+    @classmethod
+    def from_record(cls, record: PoolRecord) -> Self:
+        """The state a pool was admitted with. Raises `BadState`."""
+
+    @classmethod
+    def from_plain(cls, plain: Plain) -> Self:
+        """Inverse of `to_plain`. Raises `BadState`."""
+
+    @classmethod
+    def needs(cls, address: bytes) -> tuple[AccountSlots, ...]:
+        """The slots of the pool's own contract that a simulated trade reads. Tokens are not in it: their layouts differ
+        and are found by tracing."""
+
+    def to_plain(self) -> Plain:
+        """The state as plain data."""
+
+    def digest_entry(self) -> bytes:
+        """Canonical bytes of what the pool is and holds; equal exactly for equal states. The refusal is not in it: who keeps
+        pools may refuse one later, without a new state, and digests that themselves."""
+
+    def apply(self, log: Log) -> Self:
+        """The state after a log of this pool. Raises `BadLog`."""
+
+    def quote(self, token_in: bytes, amount_in: int, token_out: bytes | None = None) -> Quote:
+        """What `amount_in` buys. Raises `QuoteRefused`."""
+
+    def quote_exact_out(self, token_in: bytes, amount_out: int, token_out: bytes | None = None) -> Quote:
+        """What `amount_out` costs, in the protocol's own rounding. Raises `QuoteRefused`."""
+
+    def limits(self, token_in: bytes, token_out: bytes | None = None) -> Limits:
+        """The bounds of this direction. Raises `QuoteRefused` for a token that the pool does not hold."""
+
+    def log_price(self, token_in: bytes, token_out: bytes | None = None) -> float:
+        """Natural logarithm of the marginal price (base units out per base unit in) after fee at zero size, minus
+        infinity where nothing can be traded. For screening only, never for amounts."""
+
+    def constant_product(self, token_in: bytes, token_out: bytes | None = None) -> ConstantProduct:
+        """This direction as a constant-product curve, which is what sizing understands."""
+
+
+class Quote(NamedTuple):
+    """An exact trade: amounts in base units, a gas estimate for this hop alone, and the pool's state after it."""
+
+    amount_in: int
+    amount_out: int
+    gas: int
+    state: Pool
+
+
+def check_plain(plain: Sequence[object], kinds: Sequence[type], family: str) -> None:
+    """Check the shape of plain data of a state. Raises `BadState` naming the position."""
+    if len(plain) != len(kinds):
+        raise BadState(f"{family}: a plain state has {len(kinds)} fields, this has {len(plain)}")
+    for position, (value, kind) in enumerate(zip(plain, kinds, strict=True)):
+        if type(value) is not kind:
+            raise BadState(f"{family}: field {position} must be {kind.__name__}, not {type(value).__name__}")

@@ -1,0 +1,1 @@
+"""Search: every profitable route of 2 and 3 hops through what changed, sized exactly."""

@@ -1,0 +1,1 @@
+"""Settlement: every decision joined with what the chain did, predicted beside realised."""

@@ -1,0 +1,72 @@
+"""The Bytewax step of settlement: three streams into a fixed set of shards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import bytewax.operators as op
+from bytewax.dataflow import Stream
+from bytewax.operators import KeyedStream, StatefulBatchLogic
+
+from operators.settlement.core import SettlementSettings, SettlementShard
+from operators.settlement.facts import BlockFacts
+from schemas.decisions import DecisionRecord
+from schemas.settlements import SettlementRecord
+from schemas.submissions import SubmissionRecord
+
+#: The id of a decision whose head has been reverted.
+Cancel = bytes
+Input = DecisionRecord | SubmissionRecord | BlockFacts | Cancel
+
+
+class _Logic(StatefulBatchLogic[Input, SettlementRecord, tuple[Any, ...]]):
+    def __init__(self, settings: SettlementSettings, state: tuple[Any, ...] | None) -> None:
+        self._core = SettlementShard(settings, state)
+
+    def on_batch(self, values: list[Input]) -> tuple[Iterable[SettlementRecord], bool]:
+        rows: list[SettlementRecord] = []
+        for value in values:
+            if isinstance(value, BlockFacts):
+                rows += self._core.on_block(value)
+            elif isinstance(value, DecisionRecord):
+                rows += self._core.on_decision(value)
+            elif isinstance(value, SubmissionRecord):
+                rows += self._core.on_submission(value)
+            else:
+                rows += self._core.on_cancel(value)
+        return rows, StatefulBatchLogic.RETAIN
+
+    def snapshot(self) -> tuple[Any, ...]:
+        return self._core.snapshot()
+
+
+def shard_key(decision_id: bytes, shards: int) -> str:
+    """The fixed key of a decision's shard."""
+    return f"{int.from_bytes(decision_id[:4], 'big') % shards:03d}"
+
+
+def settlement_join(
+    step_id: str,
+    blocks: Stream[BlockFacts],
+    records: Stream[DecisionRecord | SubmissionRecord],
+    shards: int,
+    settings: SettlementSettings,
+) -> KeyedStream[SettlementRecord]:
+    """Settlement rows, stated and restated."""
+
+    def broadcast(facts: BlockFacts) -> Iterable[tuple[str, Input]]:
+        return ((f"{shard:03d}", facts) for shard in range(shards))
+
+    def route(record: DecisionRecord | SubmissionRecord) -> Iterable[tuple[str, Input]]:
+        if isinstance(record, DecisionRecord):
+            yield shard_key(record.id, shards), record
+            for cancelled in record.cancels:
+                yield shard_key(cancelled, shards), cancelled
+        else:
+            yield shard_key(record.decision_id, shards), record
+
+    to_all = op.flat_map(f"{step_id}_broadcast", blocks, broadcast)
+    to_one = op.flat_map(f"{step_id}_route", records, route)
+    merged = op.merge(f"{step_id}_merge", to_all, to_one)
+    return op.stateful_batch(step_id, merged, lambda state: _Logic(settings, state))

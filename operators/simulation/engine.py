@@ -1,0 +1,95 @@
+"""The interface of simulation engines, and the reasons for which one refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from functools import cached_property
+from typing import Protocol
+
+from operators.simulation.model import BlockEnv, Needs, Transaction, Witness
+from operators.simulation.verdict import Verdict
+
+
+class Refusal(StrEnum):
+    """Why there is no answer: the state is not there, the rules are not modelled, or no block could hold the transaction."""
+
+    MISSING_ACCOUNT = "missing_account"
+    MISSING_SLOT = "missing_slot"
+    MISSING_CODE = "missing_code"
+    UNSUPPORTED_FORK = "unsupported_fork"
+    UNSUPPORTED_TRANSACTION = "unsupported_transaction"
+    UNSUPPORTED_OPCODE = "unsupported_opcode"
+    UNSUPPORTED_PRECOMPILE = "unsupported_precompile"
+    DELEGATED_ACCOUNT = "delegated_account"
+    NONCE_TOO_LOW = "nonce_too_low"
+    NONCE_TOO_HIGH = "nonce_too_high"
+    SENDER_HAS_CODE = "sender_has_code"
+    FEE_BELOW_BASE = "fee_below_base"
+    PRIORITY_ABOVE_MAX = "priority_above_max"
+    BLOB_FEE_TOO_LOW = "blob_fee_too_low"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    INTRINSIC_GAS = "intrinsic_gas"
+    INITCODE_TOO_LARGE = "initcode_too_large"
+    GAS_ABOVE_BLOCK_LIMIT = "gas_above_block_limit"
+    OUT_OF_RANGE = "out_of_range"
+    PRECEDING_REFUSED = "preceding_refused"
+    ENGINE_FAILURE = "engine_failure"
+
+
+class UnknownAccounts(StrEnum):
+    """What an account outside the witness is taken for.
+
+    `REFUSE` is for a witness that covers chosen accounts. `ABSENT` is for a witness traced from the very transaction that
+    runs: nodes leave accounts that do not exist out of a prestate. Slots outside the witness are always refused.
+    """
+
+    REFUSE = "refuse"
+    ABSENT = "absent"
+
+
+class Execution:
+    """The verdicts of transactions run one after the other, and the state they leave behind.
+
+    `post` is the input witness with every change applied (the changes of transactions before a refused one included); it
+    is worked out when first asked for.
+    """
+
+    def __init__(self, verdicts: tuple[Verdict, ...], post: Callable[[], Witness]) -> None:
+        self.verdicts = verdicts
+        self._post = post
+
+    @cached_property
+    def post(self) -> Witness:
+        """The state after the transactions."""
+        return self._post()
+
+
+class Engine(Protocol):
+    """Executes transactions on a witness. The same input gives the same output bytes; the input is never changed."""
+
+    name: str
+
+    def execute(
+        self,
+        witness: Witness,
+        env: BlockEnv,
+        txs: Sequence[Transaction],
+        needs: Needs = (),
+        unknown: UnknownAccounts = UnknownAccounts.REFUSE,
+    ) -> Execution:
+        """Run transactions in order, each on the state the one before left; nonces and fees are carried.
+
+        Slots in `needs` that the witness lacks refuse before anything runs. Once one transaction is refused the state after
+        it is unknown: all later ones are refused as `preceding_refused`.
+        """
+
+    def execute_each(
+        self,
+        witness: Witness,
+        env: BlockEnv,
+        txs: Sequence[Transaction],
+        needs: Sequence[Needs] = (),
+        unknown: UnknownAccounts = UnknownAccounts.REFUSE,
+    ) -> list[Verdict]:
+        """Run each transaction on the witness itself; `needs` is one tuple per transaction, or empty."""

@@ -1,0 +1,14 @@
+"""The chain's hash."""
+
+from __future__ import annotations
+
+from sha3 import keccak_256
+
+#: keccak256 of the empty string: the code hash of an account without code.
+EMPTY_CODE_HASH = bytes.fromhex("c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470")
+
+
+def keccak(data: bytes) -> bytes:
+    """The 32-byte keccak256 (not SHA-3) of `data`."""
+    digest: bytes = keccak_256(data).digest()
+    return digest

@@ -1,0 +1,195 @@
+"""The simulation engine on current revm, by way of the extension `sluice_evm` (see `native/`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from operators.simulation.checks import check_needs
+from operators.simulation.effects import Effects
+from operators.simulation.engine import Execution, Refusal, UnknownAccounts
+from operators.simulation.model import BlockEnv, Needs, Transaction, Witness
+from operators.simulation.revert import ErrorTable
+from operators.simulation.revm_inputs import native_block, native_transaction, plain_witness, until_inexpressible
+from operators.simulation.verdict import Verdict, refused
+from schemas.logs import Log
+from schemas.opportunities import VerdictKind
+
+if TYPE_CHECKING:
+    import sluice_evm
+else:
+    try:
+        import sluice_evm
+    except ImportError:  # the extension is not built: see `available`
+        sluice_evm = None
+
+_MOST_CODES = 20_000
+_KINDS = {str(kind): kind for kind in VerdictKind}
+
+
+def available() -> bool:
+    """Whether the extension is there. Without it the engine is pyrevm: rules up to Cancun, one core."""
+    return sluice_evm is not None
+
+
+class Budget(NamedTuple):
+    """What one transaction may cost: its gas limit, bytes of EVM memory, milliseconds of wall time; None is no limit.
+
+    A time limit makes verdicts depend on the machine: it is for what strangers send, never for what is replayed.
+    """
+
+    gas: int | None = None
+    memory: int | None = 256 << 20
+    milliseconds: int | None = None
+
+
+class SystemCallRefused(Exception):
+    """A call that the protocol makes before a block could not be made; `reason` is a `Refusal`."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class RevmEngine:
+    """Exact, or refused by name; forks Istanbul to Osaka, transaction types 0 to 4.
+
+    `threads` is for `execute_each`; its results do not depend on it. Missing state is refused where it is read, also inside
+    a call whose failure the caller ignores.
+    """
+
+    def __init__(self, errors: ErrorTable | None = None, threads: int = 1, budget: Budget | None = None) -> None:
+        if not available():
+            raise RuntimeError("the engine `revm` needs the extension sluice_evm, which is not built: use `pyrevm`")
+        self.name = f"revm {sluice_evm.REVM_VERSION}"
+        self._errors = errors or ErrorTable()
+        self._threads = threads
+        self._budget = sluice_evm.Budget(**(budget or Budget())._asdict())
+        self._codes = sluice_evm.CodeStore()
+        self._seen_codes: tuple[dict[bytes, bytes], int] = ({}, 0)
+
+    def execute(
+        self,
+        witness: Witness,
+        env: BlockEnv,
+        txs: Sequence[Transaction],
+        needs: Needs = (),
+        unknown: UnknownAccounts = UnknownAccounts.REFUSE,
+    ) -> Execution:
+        """See `Engine.execute`."""
+        return self.execute_with_effects(witness, env, txs, needs, unknown)[0]
+
+    def execute_with_effects(
+        self,
+        witness: Witness,
+        env: BlockEnv,
+        txs: Sequence[Transaction],
+        needs: Needs = (),
+        unknown: UnknownAccounts = UnknownAccounts.REFUSE,
+    ) -> tuple[Execution, tuple[Effects, ...]]:
+        """`execute`, and per transaction what it did to the state."""
+        block = check_needs(witness, needs) or native_block(env)
+        if isinstance(block, Verdict):
+            return Execution(_after((), block, len(txs)), lambda: witness), (Effects(),) * len(txs)
+        natives, inexpressible = until_inexpressible(txs)
+        absent = unknown is UnknownAccounts.ABSENT
+        run = sluice_evm.execute(self._witness(witness), block, natives, absent=absent, budget=self._budget)
+        verdicts: list[Verdict] = []
+        effects: list[Effects] = []
+        logs = 0
+        for index, native in enumerate(run.verdicts):
+            verdicts.append(self._verdict(native, index, logs))
+            effects.append(_effects(native))
+            logs += len(verdicts[-1].logs)
+        effects += [Effects()] * (len(txs) - len(natives))
+        changes = run.changes
+        return (
+            Execution(_after(verdicts, inexpressible, len(txs)), lambda: witness.layered(plain_witness(changes))),
+            tuple(effects),
+        )
+
+    def execute_each(
+        self,
+        witness: Witness,
+        env: BlockEnv,
+        txs: Sequence[Transaction],
+        needs: Sequence[Needs] = (),
+        unknown: UnknownAccounts = UnknownAccounts.REFUSE,
+    ) -> list[Verdict]:
+        """See `Engine.execute_each`."""
+        if needs and len(needs) != len(txs):
+            raise ValueError(f"{len(needs)} needs for {len(txs)} transactions: give one for each, or none")
+        block = native_block(env)
+        if isinstance(block, Verdict):
+            return [block] * len(txs)
+        lacking = [check_needs(witness, need) for need in needs] or [None] * len(txs)
+        natives = [missing or native_transaction(tx) for tx, missing in zip(txs, lacking, strict=True)]
+        found = iter(
+            sluice_evm.execute_each(
+                self._witness(witness),
+                block,
+                [native for native in natives if not isinstance(native, Verdict)],
+                threads=self._threads,
+                absent=unknown is UnknownAccounts.ABSENT,
+                budget=self._budget,
+            )
+        )
+        return [native if isinstance(native, Verdict) else self._verdict(next(found), 0, 0) for native in natives]
+
+    def begin_block(
+        self,
+        witness: Witness,
+        env: BlockEnv,
+        parent_hash: bytes | None = None,
+        beacon_root: bytes | None = None,
+        unknown: UnknownAccounts = UnknownAccounts.REFUSE,
+    ) -> Witness:
+        """The state after the calls that the protocol makes before a block's first transaction.
+
+        `parent_hash` asks for the call of EIP-2935 (Prague), `beacon_root` for that of EIP-4788 (Cancun); each is left out
+        under older forks and where its contract is not in the witness. Raises `SystemCallRefused`.
+        """
+        block = native_block(env, parent_hash, beacon_root)
+        if isinstance(block, Verdict):
+            raise SystemCallRefused(block.reason, block.detail)
+        absent = unknown is UnknownAccounts.ABSENT
+        run = sluice_evm.execute(self._witness(witness), block, [], absent=absent, budget=self._budget)
+        if run.refused is not None:
+            raise SystemCallRefused(run.refused.reason, run.refused.detail)
+        return witness.layered(plain_witness(run.changes))
+
+    def _witness(self, witness: Witness) -> sluice_evm.Witness:
+        seen, count = self._seen_codes
+        # Codes go by their hash: a dictionary that was seen and has not grown holds nothing new.
+        if seen is not witness.codes or count != len(witness.codes):
+            if len(self._codes) > _MOST_CODES:
+                self._codes.clear()
+            for code_hash, code in witness.codes.items():
+                if code_hash not in self._codes:
+                    self._codes.add_checked(code_hash, code)
+            self._seen_codes = (witness.codes, len(witness.codes))
+        return sluice_evm.Witness.of_views(witness.accounts, self._codes)
+
+    def _verdict(self, native: sluice_evm.Verdict, tx_index: int, first_log: int) -> Verdict:
+        kind, reason, detail, output = _KINDS[native.kind], native.reason[:64], native.detail, native.output
+        if kind is VerdictKind.REVERTED:
+            reason, detail = self._errors.decode(output)
+        logs = tuple(
+            Log(address=address, topics=topics, data=data, tx_index=tx_index, log_index=at)
+            for at, (address, topics, data) in enumerate(native.logs, first_log)
+        )
+        return Verdict(kind, reason, detail, native.gas_used, native.effective_gas_price, logs, output)
+
+
+def _effects(native: sluice_evm.Verdict) -> Effects:
+    balances = {address: (before, after) for address, before, after, _, _ in native.accounts if before != after}
+    return Effects(tuple(native.slots), balances)
+
+
+def _after(verdicts: Sequence[Verdict], refusal: Verdict | None, count: int) -> tuple[Verdict, ...]:
+    """The verdicts, then the refusal (or what an earlier one makes of it), then what follows from it: `count` in all."""
+    later = refused(Refusal.PRECEDING_REFUSED, "the state after a refused transaction is unknown")
+    unknown = any(verdict.kind is VerdictKind.REFUSED for verdict in verdicts)
+    first = [later if unknown else refusal] if refusal is not None else []
+    return (*verdicts, *first, *[later] * count)[:count]

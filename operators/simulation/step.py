@@ -1,0 +1,66 @@
+"""The Bytewax step of simulation: candidates over a fixed set of shards, so that processes share the work.
+
+A shard answers every event with one message, so the order in which workers finish cannot be seen downstream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import bytewax.operators as op
+from bytewax.operators import KeyedStream, StatefulBatchLogic
+
+from operators.market.messages import Candidate, SimulationInput
+from operators.market.step import Reaction
+from operators.simulation.engine import Engine
+from operators.simulation.verdict import Verdict
+
+
+class SimulationOutput(NamedTuple):
+    """A shard's verdicts on its share of an event's candidates, by candidate index."""
+
+    seq: int
+    shard: int
+    verdicts: tuple[tuple[int, Verdict], ...]
+
+
+def simulate(engine: Engine, message: SimulationInput) -> SimulationOutput:
+    """Execute each candidate on its own fresh witness."""
+    verdicts = []
+    for candidate in message.candidates:
+        verdict = engine.execute_each(candidate.witness, candidate.env, [candidate.transaction], [candidate.needs])[0]
+        verdicts.append((candidate.index, verdict))
+    return SimulationOutput(message.seq, message.shard, tuple(verdicts))
+
+
+class _Logic(StatefulBatchLogic[SimulationInput, SimulationOutput, tuple[()]]):
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def on_batch(self, values: list[SimulationInput]) -> tuple[Iterable[SimulationOutput], bool]:
+        return [simulate(self._engine, value) for value in values], StatefulBatchLogic.RETAIN
+
+    def snapshot(self) -> tuple[()]:
+        return ()  # every candidate brings its own state
+
+
+def split(reaction: Reaction, shards: int) -> Iterable[tuple[str, SimulationInput]]:
+    """Deal an event's candidates over the simulation shards, one message each."""
+    dealt: list[list[Candidate]] = [[] for _ in range(shards)]
+    for candidate in reaction.candidates:
+        dealt[candidate.index % shards].append(candidate)
+    for shard in range(shards):
+        yield f"{shard:03d}", SimulationInput(reaction.summary.seq, shard, tuple(dealt[shard]))
+
+
+def simulation(
+    step_id: str, reactions: KeyedStream[Reaction], shards: int, make_engine: Callable[[], Engine]
+) -> KeyedStream[SimulationOutput]:
+    """Verdicts for every event's candidates."""
+
+    def deal(keyed: tuple[str, Reaction]) -> Iterable[tuple[str, SimulationInput]]:
+        return split(keyed[1], shards)
+
+    dealt = op.flat_map(f"{step_id}_fan_out", reactions, deal)
+    return op.stateful_batch(step_id, dealt, lambda _state: _Logic(make_engine()))

@@ -1,0 +1,1 @@
+"""One file a suite; `tests.acceptance.registry` finds them."""

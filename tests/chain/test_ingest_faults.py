@@ -1,0 +1,144 @@
+"""Nodes that cannot trace, lie, or are away, and a broker that is away: nothing wrong is ever written, nothing is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from flows.ingest import IngestStopped
+from infra.devnet.devnet import Devnet
+from infra.devnet.node import to_hex
+from infra.kafka.broker import LocalBroker
+from schemas.blocks import BlockRecord
+from schemas.config import KafkaConfig
+from schemas.decisions import EventKind
+from schemas.pools import PoolRecord
+from schemas.receipts import ReceiptsRecord
+from schemas.witness import WitnessRecord
+from tests.chain.bending_proxy import Bend, BendingProxy, without
+from tests.chain.ingest_rig import Rig, wait_until
+
+pytestmark = [pytest.mark.chain, pytest.mark.kafka]
+
+
+def behind(rig: Rig, proxy: BendingProxy) -> Rig:
+    chain = rig.config.chain.model_copy(update={"http_url": proxy.url})
+    rig.config = rig.config.model_copy(update={"chain": chain})
+    return rig
+
+
+def test_a_node_without_tracing_serves_what_it_can(devnet: Devnet, kafka: KafkaConfig) -> None:
+    with BendingProxy(devnet.anvil.http_url, without("debug_")) as proxy:
+        rig = behind(Rig(devnet, kafka), proxy)
+        with rig.started() as running:
+            rig.send_as_owner(rig.executor, b"\x01\x02\x03\x04")
+            rig.traffic()
+            wait_until("pending", lambda: running.pending > 0)
+            rig.block(traffic=False)
+            rig.caught_up(running)
+    events = rig.events()
+    rig.assert_is_chain(events)
+    pools = [p for e in events if (p := e.part(PoolRecord)) is not None]
+    assert len(pools) == len(devnet.market.pairs) and {p.refusal for p in pools} == {"untraceable"}
+    assert any(p.reserve0 for p in pools)
+    pending = [e for e in events if e.kind is EventKind.PENDING]
+    assert pending and all(len(e.parts) == 1 for e in pending)
+    last = next(e for e in reversed(events) if e.kind is EventKind.BLOCK)
+    (watched,) = last.part(ReceiptsRecord).watched
+    assert watched.native is None
+    # State is read instead of traced.
+    accounts = {a.address: a for a in last.part(WitnessRecord).accounts}
+    at = to_hex(last.part(BlockRecord).hash)
+    slot = rig.node.call("eth_getStorageAt", to_hex(rig.executor), "0x0", at)
+    assert to_hex(accounts[rig.executor].slots[32:64]) == slot
+    balance = int(rig.node.call("eth_getBalance", to_hex(rig.owner.address), at), 16)
+    assert int.from_bytes(accounts[rig.owner.address].balance, "big") == balance
+
+
+def lose_a_receipt(method: str, params: list[Any], answer: dict[str, Any]) -> dict[str, Any]:
+    return answer | {"result": answer["result"][1:]} if method == "eth_getBlockReceipts" else answer
+
+
+def lose_a_log(method: str, params: list[Any], answer: dict[str, Any]) -> dict[str, Any]:
+    if method == "eth_getBlockReceipts":
+        busy = next((r for r in answer["result"] if r["logs"]), None)
+        if busy:
+            del busy["logs"][0]
+    return answer
+
+
+def lose_a_trace(method: str, params: list[Any], answer: dict[str, Any]) -> dict[str, Any]:
+    return answer | {"result": answer["result"][1:]} if method == "debug_traceBlockByHash" else answer
+
+
+def another_block(method: str, params: list[Any], answer: dict[str, Any]) -> dict[str, Any]:
+    if method == "eth_getBlockByHash":
+        answer["result"]["hash"] = "0x" + "77" * 32
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("bend", "reason"),
+    [(lose_a_receipt, "receipt_count"), (lose_a_log, "log_mismatch"), (lose_a_trace, "trace_count"), (another_block, "wrong_block")],
+)
+def test_a_lying_node_stops_the_sequencer_and_nothing_of_it_is_written(
+    devnet: Devnet, kafka: KafkaConfig, bend: Bend, reason: str
+) -> None:
+    with BendingProxy(devnet.anvil.http_url) as proxy:
+        rig = behind(Rig(devnet, kafka), proxy)
+        rig.config = rig.config.model_copy(update={"ingest": rig.config.ingest.model_copy(update={"factories": (), "pending": False})})
+        with rig.ingest() as running:
+            wait_until("the start", lambda: running.block >= 0)
+            height = rig.height
+            proxy.bend = bend
+            rig.block()
+            running.wait_ended()
+            assert isinstance(running.error, IngestStopped) and reason in str(running.error)
+            running.error = None
+        assert rig.logged_chain(rig.events())[-1].number == height
+        # An honest node later: the log goes on where it was.
+        proxy.bend = None
+        with rig.ingest() as running:
+            rig.caught_up(running)
+    rig.assert_is_chain(rig.events())
+
+
+def test_a_node_that_is_away_is_waited_for(devnet: Devnet, kafka: KafkaConfig) -> None:
+    with BendingProxy(devnet.anvil.http_url) as proxy:
+        rig = behind(Rig(devnet, kafka), proxy)
+        with rig.started() as running:
+            proxy.down = True
+            for _ in range(3):
+                rig.block()
+            wait_until("retries", lambda: proxy.refused >= 6)
+            assert running.alive
+            proxy.down = False
+            rig.caught_up(running)
+    events = rig.events()
+    rig.assert_is_chain(events)
+
+
+def test_a_node_of_another_chain_is_refused(devnet: Devnet, kafka: KafkaConfig) -> None:
+    rig = Rig(devnet, kafka)
+    rig.config = rig.config.model_copy(update={"chain": rig.config.chain.model_copy(update={"id": 5})})
+    with rig.ingest() as running:
+        running.wait_ended()
+        assert isinstance(running.error, IngestStopped) and "chain 31337" in str(running.error)
+        running.error = None
+
+
+def test_the_broker_stopped_and_started_under_traffic(devnet: Devnet, kafka: KafkaConfig, broker: LocalBroker) -> None:
+    rig = Rig(devnet, kafka)
+    with rig.started() as running:
+        rig.block()
+        rig.caught_up(running)
+        broker.kill()
+        for _ in range(4):
+            rig.block()
+        broker.start()
+        rig.block()
+        wait_until("the head", lambda: running.block == rig.height, timeout=60)
+    events = rig.events()
+    rig.assert_is_chain(events)
+    assert all(e.kind is not EventKind.REVERT for e in events)

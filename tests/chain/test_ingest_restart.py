@@ -1,0 +1,118 @@
+"""The sequencer stopped, killed, fenced and cut off: the log stays one sequence that tells the chain."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from flows.ingest import EXIT_FENCED
+from infra.devnet.devnet import Devnet
+from infra.devnet.reorg import reorg
+from infra.kafka.errors import Fenced
+from infra.kafka.writer import CheckedWriter
+from schemas.config import KafkaConfig
+from schemas.control import Command, CommandRecord, ControlRecord
+from schemas.decisions import EventKind
+from schemas.ids import with_id
+from schemas.pending import PendingRecord
+from schemas.pools import PoolRecord
+from tests.chain.ingest_rig import Rig, wait_until
+
+pytestmark = [pytest.mark.chain, pytest.mark.kafka]
+
+
+def command(kind: Command, reason: str) -> CommandRecord:
+    return with_id(
+        CommandRecord(id=bytes(32), chain=31337, command=kind, subject="", until_block=0, reason=reason, issuer="test")
+    )
+
+
+def send(kafka: KafkaConfig, *commands: CommandRecord) -> None:
+    with CheckedWriter(kafka) as writer:
+        for each in commands:
+            writer.send(each)
+
+
+def test_a_restart_goes_on_where_the_log_ends(devnet: Devnet, kafka: KafkaConfig) -> None:
+    rig = Rig(devnet, kafka)
+    first = rig.height
+    with rig.started() as running:
+        for _ in range(3):
+            rig.block()
+        send(kafka, command(Command.PAUSE, "a"), command(Command.RESUME, "b"))
+        rig.caught_up(running)
+        rig.traffic()
+        wait_until("pending", lambda: running.pending > 0)
+        wait_until("commands", lambda: running.progress is not None and running.progress.next_seq > 0)
+    before = rig.events()
+    # While nobody looks: blocks, a reorg below the log's head, commands, one of them old.
+    rig.block(traffic=False)
+    reorg(rig.node, 3)
+    for _ in range(3):
+        rig.block()
+    send(kafka, command(Command.RESUME, "b"), command(Command.PAUSE, "a"))
+    with rig.started() as running:
+        rig.caught_up(running)
+        wait_until("pools", lambda: running.progress is not None and not running.progress.lag)
+        time.sleep(0.5)
+    events = rig.events()
+    assert events[: len(before)] == before
+    chain = rig.logged_chain(events)
+    assert [b.number for b in chain] == list(range(first, rig.height + 1))
+    rig.assert_is_chain(events)
+    assert sum(e.kind is EventKind.REVERT for e in events) == 2
+    # Known pools are not announced again by a restart: none was admitted on a reverted block.
+    pools = [e.part(PoolRecord).address for e in events if e.kind is EventKind.POOL]
+    assert sorted(pools) == sorted(p.address for p in devnet.market.pairs)
+    told = [(c.command, c.reason) for e in events if (c := e.part(ControlRecord)) is not None]
+    assert told == [(Command.PAUSE, "a"), (Command.RESUME, "b"), (Command.PAUSE, "a")]
+    fresh = [p.hash for e in events if (p := e.part(PendingRecord)) is not None and not p.refresh]
+    assert len(fresh) == len(set(fresh))
+
+
+def test_kill_9_three_times_under_traffic(devnet: Devnet, kafka: KafkaConfig, tmp_path: Path) -> None:
+    rig = Rig(devnet, kafka)
+    first = rig.height
+    rng = random.Random(5)
+    for _ in range(3):
+        child = rig.child(tmp_path)
+        end = time.monotonic() + 2.0 + rng.random()
+        while time.monotonic() < end:
+            rig.block()
+        assert child.running, child.log_tail()
+        child.kill()
+    with rig.started() as running:
+        rig.block()
+        rig.caught_up(running)
+    events = rig.events()
+    chain = rig.logged_chain(events)
+    assert [b.number for b in chain] == list(range(chain[0].number, rig.height + 1)) and chain[0].number - first < 30
+    rig.assert_is_chain(events)
+    assert all(e.kind is not EventKind.REVERT for e in events)
+    pools = [e.part(PoolRecord).address for e in events if e.kind is EventKind.POOL]
+    assert sorted(pools) == sorted(p.address for p in devnet.market.pairs)
+    fresh = [p.hash for e in events if (p := e.part(PendingRecord)) is not None and not p.refresh]
+    assert len(fresh) == len(set(fresh))
+
+
+def test_a_second_sequencer_fences_the_first(devnet: Devnet, kafka: KafkaConfig, tmp_path: Path) -> None:
+    rig = Rig(devnet, kafka)
+    child = rig.child(tmp_path)
+    wait_until("the first", lambda: "resuming" in child.log_tail() or len(rig.events()) > 0)
+    with rig.started() as second:
+        rig.block()
+        assert child.wait(10) == EXIT_FENCED
+        assert "Only one sequencer per chain may run" in child.log_tail()
+        rig.caught_up(second)
+        third = rig.ingest()
+        wait_until("the third", lambda: third.block >= 0)
+        rig.block()
+        second.wait_ended()
+        assert isinstance(second.error, Fenced)
+        second.error = None
+        rig.caught_up(third)
+        third.stop()
+    rig.assert_is_chain(rig.events())

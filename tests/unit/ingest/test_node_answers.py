@@ -1,0 +1,180 @@
+"""Answers that lie are refused with the reason; tracer diffs mean what geth means by them."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from infra.chain import v2_pairs
+from infra.chain.answers import HeaderAnswer, LogAnswer, Prestate, ReceiptAnswer, TracedAccount, TracedDiff
+from infra.chain.blocks import Header, check_receipts, decode_header
+from infra.chain.errors import LieReason, NodeLied, RpcError
+from infra.chain.keccak import EMPTY_CODE_HASH, keccak
+from infra.chain.prestate import balance_steps, changed_in, decode_prestate, state_of
+
+A, B = b"\xaa" * 20, b"\xbb" * 20
+HASH = b"\x05" * 32
+
+
+def name(value: bytes) -> str:
+    return "0x" + value.hex()
+
+
+def word(number: int) -> bytes:
+    return number.to_bytes(32, "big")
+
+
+def header(count: int, gas: int) -> Header:
+    hashes = tuple(bytes([n + 1]) * 32 for n in range(count))
+    return Header(9, HASH, b"\x04" * 32, 1, 1, 1, gas, A, bytes(32), 0, 0, hashes)
+
+
+def receipt(index: int, logs: int, first_log: int, cumulative: int) -> ReceiptAnswer:
+    tx = name(bytes([index + 1]) * 32)
+    return ReceiptAnswer(
+        transaction_hash=tx, transaction_index=hex(index), block_hash=name(HASH), gas_used="0x5208", cumulative_gas_used=hex(cumulative),
+        from_=name(A), to=None, status="0x1", effective_gas_price="0x1",
+        logs=[
+            LogAnswer(address=name(B), topics=[name(word(1))], data="0x", block_hash=name(HASH), transaction_index=hex(index),
+                      log_index=hex(first_log + i))
+            for i in range(logs)
+        ],
+    )  # fmt: skip
+
+
+def good() -> list[ReceiptAnswer]:
+    return [receipt(0, 2, 0, 21_000), receipt(1, 0, 2, 42_000), receipt(2, 1, 2, 63_000)]
+
+
+def test_honest_receipts_are_taken() -> None:
+    mined = check_receipts(header(3, 63_000), good())
+    assert [len(m.logs) for m in mined] == [2, 0, 1] and mined[2].logs[0].log_index == 2
+
+
+@pytest.mark.parametrize(
+    ("bend", "reason"),
+    [
+        (lambda r: r[:2], LieReason.RECEIPT_COUNT),
+        (lambda r: [r[1], r[0], r[2]], LieReason.RECEIPT_MISMATCH),
+        (lambda r: [r[0], r[1], msgspec.structs.replace(r[2], block_hash=name(b"\x06" * 32))], LieReason.RECEIPT_MISMATCH),
+        (lambda r: [r[0], r[1], msgspec.structs.replace(r[2], cumulative_gas_used="0x1")], LieReason.GAS_MISMATCH),
+        (lambda r: [msgspec.structs.replace(r[0], logs=r[0].logs[:1]), *r[1:]], LieReason.LOG_MISMATCH),
+        (lambda r: [msgspec.structs.replace(r[0], from_="0x12"), *r[1:]], LieReason.MALFORMED),
+        (
+            lambda r: [*r[:2], msgspec.structs.replace(r[2], logs=[msgspec.structs.replace(r[2].logs[0], block_hash=name(b"\x06" * 32))])],
+            LieReason.LOG_MISMATCH,
+        ),
+    ],
+)
+def test_lying_receipts_are_refused(bend: object, reason: LieReason) -> None:
+    with pytest.raises(NodeLied) as lie:
+        check_receipts(header(3, 63_000), bend(good()))  # type: ignore[operator]
+    assert lie.value.reason is reason
+
+
+@pytest.mark.parametrize("field", ["number", "hash", "parent_hash", "timestamp", "miner"])
+def test_a_header_with_a_field_of_another_shape_is_refused(field: str) -> None:
+    fine = HeaderAnswer(
+        number="0x9", hash=name(HASH), parent_hash=name(HASH), timestamp="0x1", gas_limit="0x1", gas_used="0x0", miner=name(A)
+    )
+    assert decode_header(fine).tx_hashes is None
+    with pytest.raises(NodeLied):
+        decode_header(msgspec.structs.replace(fine, **{field: "0xzz"}))
+
+
+def account(balance: int | None = None, nonce: int | None = None, code: str | None = None, **slots: int) -> TracedAccount:
+    storage = {name(word(int(k[1:]))): name(word(v)) for k, v in slots.items()}
+    return TracedAccount(balance=None if balance is None else hex(balance), nonce=nonce, code=code, storage=storage or None)
+
+
+def diff(pre: Prestate, post: Prestate) -> TracedDiff:
+    return TracedDiff(pre=pre, post=post)
+
+
+def test_cleared_and_filled_slots_of_a_diff() -> None:
+    key = frozenset(map(word, (1, 2, 3)))
+    first = diff({name(A): account(5, 1, s1=7)}, {name(A): account(s2=9, s4=1)})
+    changes = changed_in([first], {A: key}).changes
+    assert changes[A].slots == {word(1): word(0), word(2): word(9)} and changes[A].balance is None
+    second = diff({name(A): account(5, 1, s2=9)}, {name(A): account(balance=6, s2=3)})
+    changes = changed_in([first, second], {A: key}).changes
+    assert changes[A].slots == {word(1): word(0), word(2): word(3)} and changes[A].balance == 6
+    assert changed_in([first], {A: None}).changes[A].slots[word(4)] == word(1)
+    assert not changed_in([first], {B: None}).changes
+
+
+def test_an_account_without_a_post_side_is_to_be_asked_about() -> None:
+    found = changed_in([diff({name(A): account(5, 1, s1=7)}, {})], {A: frozenset((word(1),))})
+    assert found.doubtful == {A} and not found.changes
+
+
+def test_balances_step_by_step_or_not_at_all() -> None:
+    steps = [
+        diff({name(A): account(100)}, {name(A): account(90, 1)}),
+        diff({name(B): account(1)}, {name(B): account(2)}),
+        diff({name(A): account(90, 1)}, {name(A): account(nonce=2)}),
+    ]
+    told = balance_steps(steps, A, 100, 90)
+    assert told is not None and [(s.before, s.after) for s in told] == [(100, 90), (90, 90), (90, 90)]
+    assert balance_steps(steps, A, 101, 90) is None
+    assert balance_steps(steps, A, 100, 95) is None
+    born = balance_steps([diff({}, {name(A): account(7)})], A, 0, 7)
+    assert born is not None and (born[0].before, born[0].after) == (0, 7)
+
+
+def test_a_prestate_is_whole() -> None:
+    prestate = {name(A): account(5, s1=0), name(B): account(code="0x6001")}
+    state = state_of(decode_prestate(prestate))
+    a, b = state.accounts
+    assert (a.nonce, a.balance, a.code_hash, a.slots) == (0, word(5), EMPTY_CODE_HASH, word(1) + word(0))
+    assert b.code_hash == keccak(b"\x60\x01") and state.codes[b.code_hash] == b"\x60\x01"
+
+
+@pytest.mark.parametrize(
+    ("selector", "signature"),
+    [
+        (v2_pairs.TOKEN0, "token0()"),
+        (v2_pairs.TOKEN1, "token1()"),
+        (v2_pairs.GET_RESERVES, "getReserves()"),
+        (v2_pairs.ALL_PAIRS_LENGTH, "allPairsLength()"),
+        (v2_pairs.ALL_PAIRS, "allPairs(uint256)"),
+        (v2_pairs.SYMBOL, "symbol()"),
+        (v2_pairs.DECIMALS, "decimals()"),
+        (v2_pairs.BALANCE_OF, "balanceOf(address)"),
+        (v2_pairs.TRANSFER, "transfer(address,uint256)"),
+        (v2_pairs.PAIR_CREATED, "PairCreated(address,address,address,uint256)"),
+    ],
+)
+def test_selectors(selector: bytes, signature: str) -> None:
+    assert keccak(signature.encode())[: len(selector)] == selector
+
+
+def test_a_mainnet_pair_address() -> None:
+    """USDC/WETH of the deployed Uniswap V2 factory."""
+    factory = bytes.fromhex("5C69bEe701ef814a2B6a3EDD4B1652CB9cc5aA6f")
+    init = bytes.fromhex("96e8ac4277198ff8b6f785478aa9a39f403cb768dd02cbee326c3e7da348845f")
+    usdc = bytes.fromhex("A0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48")
+    weth = bytes.fromhex("C02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2")
+    assert v2_pairs.pair_address(factory, init, usdc, weth).hex() == "b4e16d0168e52d35cacd2c6185b44281ec28c9dc"
+
+
+@pytest.mark.parametrize(
+    ("answer", "symbol"),
+    [
+        (word(32) + word(4) + b"WETH".ljust(32, b"\0"), "WETH"),
+        (b"MKR".ljust(32, b"\0"), "MKR"),
+        (None, ""),
+        (b"", ""),
+        (word(32) + word(2**200) + b"long".ljust(32, b"\0"), "long"),
+        (b"\xff\xfe" + bytes(30), ""),
+    ],
+)
+def test_symbols(answer: bytes | None, symbol: str) -> None:
+    assert v2_pairs.decode_symbol(answer) == symbol
+
+
+def test_errors_are_told_apart() -> None:
+    assert RpcError("m", -32601, "the method m does not exist/is not available").unsupported
+    assert RpcError("m", -32000, "unknown block").unknown_block
+    assert RpcError("m", -32001, "Resource not found").unknown_block
+    assert not RpcError("m", 3, "execution reverted").unsupported
