@@ -43,8 +43,8 @@ fmt: setup ## bring the code into style
 lock: setup ## write the locks of Python, npm and the jars anew
 	@$(BIN)/python -m infra.toolchain.lock
 
-bench: setup ## measure latency by stage
-	@$(BIN)/sluice bench
+bench: setup ## measure, print tables, write JSON (BENCH="name …" for some, BENCH=--quick for short runs)
+	@$(BIN)/python -m tests.bench $(BENCH)
 
 clean: ## take away what runs left behind (data, logs, caches of the checkers)
 	@rm -rf $(HOUSE)/run $(HOUSE)/logs $(HOUSE)/cache/mypy $(HOUSE)/cache/pytest .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""One benchmark per file: a docstring, and `run(settings) -> Result`."""

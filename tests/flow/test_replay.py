@@ -1,0 +1,71 @@
+"""Replay: decisions of a live flow, made again from the log, byte for byte, however the flow is cut and spread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from flows.replay import ReplayError, run_replay
+from infra.kafka.broker import LocalBroker
+from schemas.config import dump_config
+from tests.chaos.scenario import Scenario
+
+pytestmark = [pytest.mark.chain, pytest.mark.kafka, pytest.mark.slow]
+
+SEED = 36
+
+
+@pytest.fixture(scope="module")
+def scenario(tmp_path_factory: pytest.TempPathFactory, broker: LocalBroker) -> Iterator[Scenario]:
+    """A market in which a flow of two processes has been at work, ended by SIGKILL in the middle and at the end by a drain."""
+    with Scenario(tmp_path_factory.mktemp("replay"), broker, seed=SEED, search_processes=2) as running:
+        with running.traffic():
+            running.sleep(6, 7)
+            running.kill(("search",))
+            running.restart(("search",))
+            running.sleep(6, 7)
+        running.settle()
+        running.world.flows.stop()
+        yield running
+
+
+@pytest.fixture(scope="module")
+def decisions(scenario: Scenario) -> int:
+    """How many decisions there are; some must have chosen something, or equality would mean little."""
+    found = scenario.world.flows.decisions(scenario.world.config)
+    assert sum(d.chosen is not None for d in found.values()) >= 10
+    return len(found)
+
+
+@pytest.mark.parametrize("batch_size", [1, 37, 1000])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_live_decisions_of_two_processes_replay_equal(
+    scenario: Scenario, decisions: int, processes: int, batch_size: int
+) -> None:
+    result = run_replay(scenario.world.config_path, processes=processes, batch_size=batch_size)
+    assert (result.decisions, result.equal, result.different) == (decisions, decisions, 0), result.first_difference
+
+
+def test_a_range_of_blocks_replays_what_was_decided_on_them(scenario: Scenario, decisions: int) -> None:
+    found = scenario.world.flows.decisions(scenario.world.config).values()
+    heads = sorted({d.head_number for d in found})
+    low, high = heads[len(heads) // 3], heads[2 * len(heads) // 3]
+    result = run_replay(scenario.world.config_path, low, high)
+    wanted = sum(low <= d.head_number <= high for d in found)
+    assert 0 < wanted < decisions
+    assert (result.decisions, result.equal, result.different) == (wanted, wanted, 0)
+
+
+def test_other_limits_are_refused_and_not_compared(scenario: Scenario, tmp_path_factory: pytest.TempPathFactory) -> None:
+    config = scenario.world.config
+    decide = config.decide.model_copy(update={"min_net_wei": config.decide.min_net_wei + 1})
+    path = tmp_path_factory.mktemp("other") / "sluice.toml"
+    path.write_text(dump_config(config.model_copy(update={"decide": decide})))
+    with pytest.raises(ReplayError, match="replay with the configuration and engine that decided"):
+        run_replay(path)
+
+
+def test_blocks_that_nobody_decided_on_are_an_error(scenario: Scenario) -> None:
+    with pytest.raises(ReplayError, match="no decision is recorded"):
+        run_replay(scenario.world.config_path, 10**9, 10**9 + 1)
