@@ -31,7 +31,7 @@ class Backlog:
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         """`folder` belongs to one run of the flow: files of another run would be taken for answers."""
         self._folder = folder
-        self._missing = {name for name in names}
+        self._missing = set(names)
 
     def read(self, name: str) -> None:
         """Note that a source has read its backlog."""

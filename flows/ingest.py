@@ -12,9 +12,10 @@ import contextlib
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -45,9 +46,10 @@ from operators.ingest.drafts import Draft, stamp, without_witness
 from operators.ingest.head_tracker import Advance, Broken, Link, NeedHeaders, Stale, TooDeep
 from operators.ingest.log_state import OURSELVES, LogState
 from operators.ingest.pending_book import PendingBook
+from operators.ingest.resume import LogBroken
 from schemas.blocks import BlockOp, BlockRecord
 from schemas.codec import BadRecord
-from schemas.config import Config, load_config
+from schemas.config import Config, ConfigError, load_config
 from schemas.control import CommandRecord, ControlRecord
 from schemas.event import kind_of
 from schemas.pending import PendingRecord
@@ -56,7 +58,10 @@ from schemas.topics import topic
 
 log = logging.getLogger("sluice.ingest")
 
-#: Exit codes of `main`: another sequencer took over; the chain, the node or the log cannot be followed.
+T = TypeVar("T")
+
+#: Exit codes of `main`: wrong arguments or configuration; another sequencer took over; the chain, the node or the log cannot be followed.
+EXIT_USAGE = 2
 EXIT_FENCED = 3
 EXIT_STOPPED = 4
 
@@ -92,6 +97,8 @@ def run_ingest(config: Config, drain: Drain, *, on_progress: Callable[[IngestPro
     is waited for.
     """
     check_backends()
+    # One line per request would drown everything else, and the node's address in it may hold a key.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     asyncio.run(_run(config, drain, on_progress))
 
 
@@ -167,7 +174,7 @@ class Session:
             await self._open()
             wait_s = _IDLE_S
             while not self._drain.is_set():
-                self._feeds.check()
+                self._check_feeds()
                 try:
                     busy = await self._step()
                     self._refusals, wait_s = 0, _IDLE_S
@@ -192,6 +199,13 @@ class Session:
             for client in (self._commands, self._writer):
                 if client is not None:
                     await asyncio.to_thread(client.close)
+
+    def _check_feeds(self) -> None:
+        self._feeds.ask_if_silent()
+        try:
+            self._feeds.check()
+        except RpcError as error:
+            raise IngestStopped(f"the node gives no feed of new heads: {error}") from None
 
     async def _idle(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -222,12 +236,7 @@ class Session:
             await self._begin()
             return True
         if feeds.ask_head:
-            feeds.ask_head = False
-            try:
-                feeds.announce(await blocks.head(self._node))
-            except NodeError:
-                feeds.ask_head = True
-                raise
+            await self._ask_head()
         feeds.head_came.clear()
         if feeds.newest is not None and await self._advance(feeds.newest):
             return True
@@ -243,6 +252,19 @@ class Session:
                 feeds.sight(tx_hash, raw)
         return await self._sequence_waiting()
 
+    async def _ask_head(self) -> None:
+        feeds = self._feeds
+        feeds.ask_head = False
+        announced = feeds.newest
+        try:
+            header = await blocks.head(self._node)
+        except NodeError:
+            feeds.ask_head = True
+            raise
+        # A head that the feed announced meanwhile is newer than an answer that was under way: it must not be overwritten.
+        if feeds.newest is announced:
+            feeds.announce(header)
+
     # ---------------------------------------------------------------- start
 
     async def _open(self) -> None:
@@ -252,7 +274,10 @@ class Session:
         name = f"{kafka.topic_prefix}ingest.{self._chain}"
         self._writer = await asyncio.to_thread(TransactionalWriter, kafka, name)
         tail = await asyncio.to_thread(read_log_tail, kafka, self._chain, self._config.ingest.max_pending)
-        self._state.resume(tail.next_seq, tail.blocks, tail.pools)
+        try:
+            self._state.resume(tail.next_seq, tail.blocks, tail.pools)
+        except LogBroken as error:
+            raise IngestStopped(f"the log of chain {self._chain} cannot be continued: {error}") from None
         self._resume_pending(tail)
         self._commands = await asyncio.to_thread(CommandReader, kafka, self._chain)
         backlog = await asyncio.to_thread(self._commands.backlog)
@@ -310,7 +335,7 @@ class Session:
         self._state.tracked.put(OURSELVES, needs)
 
     def _watch(self, header: Header) -> Watch:
-        named = self._state.named_slots()
+        named = self._state.tracked.known_slots
         ours = {self._owner, self._executor, *self._own_accounts()}
         return Watch(
             owner=self._owner,
@@ -319,14 +344,14 @@ class Session:
             tracked=self._state.tracked.accounts,
             named=named,
             # Once per session: what is tracked of ourselves depends on the configuration, which may have changed.
-            whole={} if self._introduced else {a: named.get(a, frozenset()) for a in sorted(ours)},
+            whole={} if self._introduced else {a: named(a) for a in sorted(ours)},
         )
 
     def _own_accounts(self) -> frozenset[bytes]:
         return self._state.tracked.accounts_of(OURSELVES)
 
-    def _log_sources(self) -> frozenset[bytes]:
-        return self._state.log_sources(f.address for f in self._factories)
+    def _log_sources(self) -> Set[bytes]:
+        return self._state.log_sources | {f.address for f in self._factories}
 
     # ---------------------------------------------------------------- blocks
 
@@ -553,7 +578,7 @@ class Session:
         states = await self._unless_head(trace_pending(self._node, records, at))
         return [] if states is None else list(zip(records, states, strict=True))
 
-    async def _unless_head(self, work):  # type: ignore[no-untyped-def]
+    async def _unless_head(self, work: Coroutine[Any, Any, T]) -> T | None:
         """The work's result, or None as soon as a new head arrives: what is computed on the old one is worthless then."""
         task = asyncio.ensure_future(work)
         head = asyncio.ensure_future(self._feeds.head_came.wait())
@@ -591,7 +616,7 @@ class Session:
                 await asyncio.to_thread(self._writer.commit, stamped.records)
         self.committed = True
         self._state.next_seq = stamped.next_seq
-        self._state.published |= stamped.published
+        self._state.publish(stamped.published)
         for draft in drafts:
             metrics.EVENTS.labels(str(self._chain), kind_of(draft.records[0]).value).inc()
 
@@ -671,14 +696,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if len(arguments) != 1:
         print("usage: python -m flows.ingest CONFIG", file=sys.stderr)
-        return 2
+        return EXIT_USAGE
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    # One line per request would drown everything else, and the node's address may hold a key.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     drain = Drain()
     drain.install_signal_handlers()
     try:
         run_ingest(load_config(Path(arguments[0])), drain)
+    except ConfigError as error:
+        print(f"sluice ingest: {error}", file=sys.stderr)
+        return EXIT_USAGE
     except Fenced as error:
         print(f"sluice ingest: stopped: {error}", file=sys.stderr)
         return EXIT_FENCED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bytewax.operators as op
-from bytewax.dataflow import Dataflow
+from bytewax.dataflow import Dataflow, Stream
 from bytewax.inputs import Source
 from bytewax.outputs import Sink
 
@@ -51,7 +51,7 @@ def build(
     blocks = op.filter_map("block_facts", op.input("events", flow, events), facts_of)
     decided = op.filter_map("our_decisions", op.input("decisions", flow, decisions), of_our_chain)
     submitted = op.filter_map("our_submissions", op.input("submissions", flow, submissions), of_our_chain)
-    records = op.merge("records", decided, submitted)
+    records: Stream[DecisionRecord | SubmissionRecord] = op.merge("records", decided, submitted)
     rows = settlement_join("settlement_join", blocks, records, config.settle.shards, settlement_settings(config))
     op.output("settlements", op.map("to_records", rows, keyed), sink)
     return flow

@@ -60,7 +60,7 @@ def _border_type(hint: Any) -> Any:
     if origin in (Union, types.UnionType):
         return Union[tuple(_border_type(arg) for arg in typing.get_args(hint))]  # noqa: UP007 - built from a tuple
     if origin is tuple:
-        return tuple[_border_type(typing.get_args(hint)[0]), ...]
+        return tuple[_border_type(typing.get_args(hint)[0]), ...]  # type: ignore[misc]  # made at run time
     if hint is bytes:
         to_hex = PlainSerializer(lambda b: "0x" + b.hex(), when_used="json")
         return Annotated[bytes, BeforeValidator(_hex_to_bytes), to_hex]

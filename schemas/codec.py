@@ -98,6 +98,8 @@ class Codec(Generic[R]):
             return self._decoder.decode(memoryview(data)[2:])
         except msgspec.ValidationError as error:
             raise BadRecord(BadRecordReason.INVALID, str(error)) from None
+        except UnicodeDecodeError as error:
+            raise BadRecord(BadRecordReason.INVALID, str(error)) from None
         except msgspec.DecodeError as error:
             truncated = "truncated" in str(error)
             reason = BadRecordReason.TRUNCATED if truncated else BadRecordReason.NOT_A_RECORD

@@ -46,11 +46,12 @@ def problems_of(path: Path) -> list[str]:
 
 def warnings_of(config: Config) -> list[str]:
     """What can be meant, but hardly is."""
-    warnings = []
-    for name in ("address", "owner"):
-        # The example's placeholders; below 0x0100 are the chain's own precompiled contracts.
-        if int.from_bytes(getattr(config.executor, name), "big") < 0x100:
-            warnings.append(f"executor.{name} is a placeholder: no transaction of ours can come from it")
+    # The example's placeholders; below 0x0100 are the chain's own precompiled contracts.
+    warnings = [
+        f"executor.{name} is a placeholder: no transaction of ours can come from it"
+        for name in ("address", "owner")
+        if int.from_bytes(getattr(config.executor, name), "big") < 0x100
+    ]
     if not config.ingest.factories and not config.ingest.pools:
         warnings.append("ingest has neither factories nor pools: there is nothing to trade")
     return warnings

@@ -67,7 +67,9 @@ async def head(node: Node) -> Header:
 
 async def header_by_number(node: Node, number: int) -> Header | None:
     """The canonical block of a height, None above the node's head."""
-    answer = await node.call(HeaderAnswer | None, "eth_getBlockByNumber", hexes.show_int(number), False)
+    answer: HeaderAnswer | None = await node.call(
+        HeaderAnswer | None, "eth_getBlockByNumber", hexes.show_int(number), False
+    )
     return _at_height(answer, number) if answer is not None else None
 
 
@@ -75,10 +77,10 @@ async def headers_by_number(node: Node, first: int, last: int) -> list[Header]:
     """Canonical headers first..last. Raises `HeadMoved` where one is missing. Their linkage is the head tracker's to judge."""
     wanted = range(first, last + 1)
     calls = [call_of(HeaderAnswer | None, "eth_getBlockByNumber", hexes.show_int(n), False) for n in wanted]
-    answers = await node.all_of(calls)
+    answers: list[HeaderAnswer | None] = await node.all_of(calls)
     if any(answer is None for answer in answers):
         raise HeadMoved(f"the node no longer has all blocks {first}..{last}")
-    return [_at_height(answer, number) for number, answer in zip(wanted, answers, strict=True)]
+    return [_at_height(answer, number) for number, answer in zip(wanted, answers, strict=True) if answer is not None]
 
 
 def _at_height(answer: HeaderAnswer, number: int) -> Header:
@@ -90,7 +92,9 @@ def _at_height(answer: HeaderAnswer, number: int) -> Header:
 
 async def header_by_hash(node: Node, block_hash: bytes) -> Header:
     """The block of that hash. Raises `HeadMoved` where the node does not know it (any more)."""
-    answer = await node.call(HeaderAnswer | None, "eth_getBlockByHash", hexes.show(block_hash), False)
+    answer: HeaderAnswer | None = await node.call(
+        HeaderAnswer | None, "eth_getBlockByHash", hexes.show(block_hash), False
+    )
     if answer is None:
         raise HeadMoved(f"block {hexes.show(block_hash)} is unknown to the node")
     header = decode_header(answer)
@@ -110,6 +114,7 @@ async def mined_in(node: Node, header: Header) -> tuple[Mined, ...]:
 
 
 async def _receipts(node: Node, block_hash: bytes, tx_hashes: Sequence[bytes]) -> list[ReceiptAnswer]:
+    whole: list[ReceiptAnswer] | None
     try:
         whole = await node.call(list[ReceiptAnswer] | None, "eth_getBlockReceipts", hexes.show(block_hash))
     except RpcError as error:

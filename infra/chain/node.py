@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
@@ -33,15 +33,15 @@ class _Envelope(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class Call(Generic[T]):
-    """One request: its method, its parameters, and the type its answer must have."""
+class Call:
+    """One request: its method, its parameters, and the type its answer must have (also unions, hence no generic)."""
 
-    type: Any
+    kind: Any
     method: str
     params: tuple[Any, ...]
 
 
-def call_of(kind: type[T] | Any, method: str, *params: Any) -> Call[T]:
+def call_of(kind: Any, method: str, *params: Any) -> Call:
     """A request whose answer is decoded as `kind`."""
     return Call(kind, method, params)
 
@@ -67,31 +67,31 @@ class Node:
     async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
-    async def call(self, kind: type[T] | Any, method: str, *params: Any) -> T:
-        """One request. Raises `NodeUnavailable`, `HeadMoved`, `RpcError`, `NodeLied(malformed)`."""
+    async def call(self, kind: Any, method: str, *params: Any) -> Any:
+        """One request; the answer is of the type `kind`. Raises `NodeUnavailable`, `HeadMoved`, `RpcError`, `NodeLied(malformed)`."""
         body = {"jsonrpc": "2.0", "id": 0, "method": method, "params": params}
         answer = await self._post(body, self._envelope)
         out = _typed(Call(kind, method, params), answer)
         if isinstance(out, RpcError):
             raise _raised(out)
-        return cast(T, out)
+        return out
 
-    async def batch(self, calls: Sequence[Call[T]]) -> list[T | RpcError]:
+    async def batch(self, calls: Sequence[Call]) -> list[Any | RpcError]:
         """All requests in batches of at most the limit, answers in order; an error of one request stands in its place."""
-        out: list[T | RpcError] = []
+        out: list[Any | RpcError] = []
         for start in range(0, len(calls), self._batch_limit):
             out += await self._one_batch(calls[start : start + self._batch_limit])
         return out
 
-    async def all_of(self, calls: Sequence[Call[T]]) -> list[T]:
+    async def all_of(self, calls: Sequence[Call]) -> list[Any]:
         """As `batch`, but the first error is raised: for answers that belong together."""
         answers = await self.batch(calls)
         for answer in answers:
             if isinstance(answer, RpcError):
                 raise _raised(answer)
-        return cast(list[T], answers)
+        return answers
 
-    async def _one_batch(self, calls: Sequence[Call[T]]) -> list[T | RpcError]:
+    async def _one_batch(self, calls: Sequence[Call]) -> list[Any | RpcError]:
         body = [{"jsonrpc": "2.0", "id": i, "method": c.method, "params": c.params} for i, c in enumerate(calls)]
         answers = await self._post(body, self._envelopes)
         by_id = {answer.id: answer for answer in answers}
@@ -122,13 +122,13 @@ class Node:
             raise NodeUnavailable(f"the node answers HTTP {response.status_code} without JSON-RPC") from None
 
 
-def _typed(call: Call[T], answer: _Envelope) -> T | RpcError:
+def _typed(call: Call, answer: _Envelope) -> Any | RpcError:
     if answer.error is not None:
         if answer.error.code == _LIMIT_EXCEEDED:
             raise NodeUnavailable(f"{call.method}: {answer.error.message}")
         return RpcError(call.method, answer.error.code, answer.error.message)
     try:
-        return cast(T, msgspec.json.decode(answer.result, type=call.type))
+        return msgspec.json.decode(answer.result, type=call.kind)
     except msgspec.MsgspecError as error:
         raise NodeLied(LieReason.MALFORMED, f"{call.method}: {error}") from None
 

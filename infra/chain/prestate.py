@@ -141,13 +141,12 @@ class BlockChanges:
 def changed_in(diffs: Iterable[TracedDiff], tracked: Mapping[bytes, Slots]) -> BlockChanges:
     """The values after the block of the tracked accounts and slots that its transactions wrote. A slot written back to what it was may
     be listed as well: values are absolute, so that is harmless."""
-    wanted = {hexes.show(address): address for address in tracked}
     changes: dict[bytes, AccountChange] = {}
     doubtful: set[bytes] = set()
     for diff in diffs:
         for text in diff.pre.keys() | diff.post.keys():
-            address = wanted.get(text.lower())
-            if address is None:
+            address = hexes.address(text)
+            if address not in tracked:
                 continue
             post = diff.post.get(text)
             if post is None:

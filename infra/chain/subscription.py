@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from infra.chain.errors import NodeUnavailable, RpcError
 
@@ -64,7 +64,14 @@ class Subscription:
         self._failures = 0
 
     async def run(self) -> None:
-        """Until cancelled. Raises `RpcError` when the node takes none of the variants."""
+        """Until cancelled. Raises `RpcError` when the node takes none of the variants, or no WebSocket at all."""
+        try:
+            await self._run()
+        except (InvalidURI, InvalidHandshake) as error:
+            # The kind only: the text may hold the address, and an address may hold a key.
+            raise RpcError("eth_subscribe", 0, f"no WebSocket there ({type(error).__name__})") from None
+
+    async def _run(self) -> None:
         # ping_timeout finds dead connections; the watchdog below finds live connections whose node says nothing.
         async for socket in connect(
             self._url, max_size=MAX_MESSAGE, max_queue=1024, compression=None, proxy=None, close_timeout=1

@@ -33,7 +33,7 @@ class At:
         return cls(header.hash, header.number + 1, header.timestamp + max(1, interval))
 
 
-def trace_call(tx: dict[str, Any], at_: At) -> Call[Prestate]:
+def trace_call(tx: dict[str, Any], at_: At) -> Call:
     """The request for one trace."""
     options = {
         "tracer": "prestateTracer",

@@ -53,7 +53,7 @@ def word_of(value: bytes | int) -> bytes:
     return value.to_bytes(32, "big") if isinstance(value, int) else value.rjust(32, b"\0")
 
 
-def view(to: bytes, data: bytes, block_hash: bytes) -> Call[str]:
+def view(to: bytes, data: bytes, block_hash: bytes) -> Call:
     """A read-only call at the state after a block."""
     params: dict[str, Any] = {"to": hexes.show(to), "data": hexes.show(data)}
     return call_of(str, "eth_call", params, at(block_hash))
@@ -139,7 +139,7 @@ def decode_decimals(answer: bytes | None) -> int | None:
     return number if number < 256 else None
 
 
-async def _views(node: Node, calls: list[Call[str]]) -> list[bytes | None]:
+async def _views(node: Node, calls: list[Call]) -> list[bytes | None]:
     """The answers' bytes; None for a call that failed. Raises `HeadMoved` if the block is gone."""
     out: list[bytes | None] = []
     for answer in await node.batch(calls):

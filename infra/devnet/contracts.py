@@ -6,7 +6,7 @@ import json
 from functools import cache
 from typing import Any
 
-import rlp  # type: ignore[import-untyped]
+import rlp
 from eth_abi import encode
 from eth_hash.auto import keccak
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -25,7 +25,7 @@ from schemas.witness import WitnessRecord
 class Watch:
     """What to look at in a block: our accounts, the contracts whose logs count, the state that is kept fresh.
 
-    `tracked` names the slots to keep (None: all that change), `named` the slots somebody named, which is what can be asked of a node
+    `tracked` names the slots to keep (None: all that change), `named` an account's slots that somebody named, which is what can be asked of a node
     that does not trace. `whole` are accounts to be read completely, whether they changed or not.
     """
 
@@ -33,7 +33,7 @@ class Watch:
     executor: bytes
     log_sources: Collection[bytes]
     tracked: Mapping[bytes, Slots]
-    named: Mapping[bytes, frozenset[bytes]]
+    named: Callable[[bytes], frozenset[bytes]]
     whole: Mapping[bytes, frozenset[bytes]]
 
 
@@ -76,10 +76,10 @@ async def _changes(
     node: Node, header: Header, diffs: list[TracedDiff] | None, watch: Watch
 ) -> dict[bytes, AccountChange]:
     if diffs is None:
-        wanted = {account: watch.named.get(account, frozenset()) for account in watch.tracked}
+        wanted = {account: watch.named(account) for account in watch.tracked}
         return await read_accounts(node, header.hash, wanted | dict(watch.whole))
     found = changed_in(diffs, watch.tracked)
-    asked = {account: watch.named.get(account, frozenset()) for account in found.doubtful} | dict(watch.whole)
+    asked = {account: watch.named(account) for account in found.doubtful} | dict(watch.whole)
     changes = dict(found.changes)
     for account, whole in (await read_accounts(node, header.hash, asked)).items():
         # What was read is the state itself, so it overrides; traced slots nobody named stay.

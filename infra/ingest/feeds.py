@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 
 import msgspec
 
@@ -36,6 +37,7 @@ class Feeds:
         self.ask_head = True
         #: Whether pending transactions may have been missed.
         self.ask_pool = pending
+        self._head_heard = time.monotonic()
         self._first_seen: OrderedDict[bytes, int] = OrderedDict()
         self._sighted: OrderedDict[bytes, tuple[bytes | None, int]] = OrderedDict()
         self.heads = self._subscription(("newHeads",), self._on_head, self._on_head_gap)
@@ -48,7 +50,13 @@ class Feeds:
             self._subscriptions.append(self.transactions)
         self._tasks: list[asyncio.Task[None]] = []
 
-    def _subscription(self, best: tuple[object, ...], on_item, on_gap, *others: tuple[object, ...]) -> Subscription:  # type: ignore[no-untyped-def]
+    def _subscription(
+        self,
+        best: tuple[object, ...],
+        on_item: Callable[[msgspec.Raw], None],
+        on_gap: Callable[[], None],
+        *others: tuple[object, ...],
+    ) -> Subscription:
         return Subscription(
             self._chain.ws_url,
             (best, *others),
@@ -94,9 +102,16 @@ class Feeds:
             return
         self.announce(header)
 
+    def ask_if_silent(self) -> None:
+        """Ask for the head when none came for too long, whatever the subscription thinks: its node may refuse connections altogether."""
+        if time.monotonic() - self._head_heard > self._chain.silent_after_s:
+            self._head_heard = time.monotonic()
+            self.ask_head = True
+
     def announce(self, header: Header) -> None:
         """Note a head, however it was heard of."""
         self.first_seen(header.hash)
+        self._head_heard = time.monotonic()
         self.newest = header
         self.head_came.set()
         self.wake.set()
@@ -133,7 +148,7 @@ class Feeds:
 
     def take_sighted(self, limit: int) -> list[tuple[bytes, bytes | None, int]]:
         """Up to `limit` sighted transactions, first seen first: hash, raw bytes if known, first seen in unix nanoseconds."""
-        out = []
+        out: list[tuple[bytes, bytes | None, int]] = []
         while self._sighted and len(out) < limit:
             tx_hash, (raw, seen) = self._sighted.popitem(last=False)
             out.append((tx_hash, raw, seen))

@@ -110,7 +110,10 @@ async def trace_pending(node: Node, records: Sequence[PendingRecord], at: At) ->
         prestates(node, [call_object(transaction_of(r)) for r in records], at), nonces(node, at.block_hash, senders)
     )
     nonce_of = dict(zip(senders, counts, strict=True))
-    return [None if isinstance(t, RpcError) else _state(t, r.sender, nonce_of[r.sender]) for t, r in zip(traces, records, strict=True)]
+    return [
+        None if isinstance(t, RpcError) else _state(t, r.sender, nonce_of[r.sender])
+        for t, r in zip(traces, records, strict=True)
+    ]
 
 
 def _state(trace: dict[bytes, AccountChange], sender: bytes, nonce: int) -> State:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -195,8 +196,10 @@ class TransactionalWriter:
     def close(self) -> None:
         """Let go of the client. What was committed stays; nothing else is there."""
         self._spent = self._spent or "closed"
-        self._producer.purge()
-        self._producer.flush(0)
+        # A producer that was fenced says so again to every call; whoever closes has heard it.
+        with contextlib.suppress(KafkaException):
+            self._producer.purge()
+            self._producer.flush(0)
 
     def __enter__(self) -> TransactionalWriter:
         return self

@@ -7,6 +7,7 @@ or it is saved with the epoch and done again after a restart, when its bundle ha
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -27,6 +28,8 @@ from schemas.decisions import DecisionRecord
 from schemas.record import Record
 from schemas.submissions import SubmissionRecord
 from schemas.topics import topic
+
+_log = logging.getLogger(__name__)
 
 #: How long saving an epoch waits for relays, in seconds. What is slower is saved as unfinished: one slow relay must not
 #: stop the search for the next opportunity.
@@ -94,16 +97,22 @@ class BundlePartition(StatefulSinkPartition[DecisionRecord, State]):
         return _STATE_VERSION, unfinished, tuple((key, *value) for key, value in self._memory.items())
 
     def close(self) -> None:
-        """Finish everything, in the time each decision has, and leave."""
+        """Finish everything, in the time each decision has, and leave. What goes wrong here is logged, never raised: the engine
+        closes partitions also while an error unwinds it, and a second error then aborts the process. Nothing is lost by it: what
+        was not finished is part of the state that was saved last."""
         # A cancel may wait for the bundle it cancels, so twice the deadline and a little.
         wait(self._in_flight, 2 * self._deadline_s + 1.0)
-        try:
-            self._raise_failures()
-            self._writing.submit(self._writer.flush).result()
-        finally:
-            self._loop.start(self._edge.close()).result(self._deadline_s)
-            self._loop.stop()
-            self._writing.shutdown()
+        for step in (
+            self._raise_failures,
+            lambda: self._writing.submit(self._writer.flush).result(),
+            lambda: self._loop.start(self._edge.close()).result(self._deadline_s),
+        ):
+            try:
+                step()
+            except Exception:
+                _log.exception("while closing the bundle sink")
+        self._loop.stop()
+        self._writing.shutdown()
 
     def _resume(self, state: State | None) -> None:
         if state is None:

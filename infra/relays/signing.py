@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-import rlp  # type: ignore[import-untyped]
+import rlp
 from coincurve import PrivateKey
 from eth_utils.address import to_checksum_address
 from sha3 import keccak_256

@@ -21,7 +21,10 @@ TRACE_VARIABLE = "SLUICE_TRACE"
 
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 STAGE_SECONDS = Histogram(
-    "sluice_stage_seconds", "From the end of the stage before (in the same process) to the end of this one", ["stage"], buckets=_SECONDS
+    "sluice_stage_seconds",
+    "From the end of the stage before (in the same process) to the end of this one",
+    ["stage"],
+    buckets=_SECONDS,
 )
 #: Events of which a last stamp is kept. Stages in other processes stamp there, so some events never see their last stage here.
 _EVENTS_KEPT = 4096

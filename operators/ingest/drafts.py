@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 import msgspec
@@ -28,7 +28,7 @@ class Stamped:
     published: frozenset[bytes]
 
 
-def stamp(drafts: Iterable[Draft], next_seq: int, published: frozenset[bytes] | set[bytes]) -> Stamped:
+def stamp(drafts: Iterable[Draft], next_seq: int, published: Set[bytes]) -> Stamped:
     """Number the events from `next_seq` on. A code goes with the first witness that needs it and is not `published` yet."""
     records: list[Sequenced] = []
     fresh: set[bytes] = set()
@@ -47,8 +47,3 @@ def stamp(drafts: Iterable[Draft], next_seq: int, published: frozenset[bytes] | 
 def without_witness(draft: Draft) -> Draft:
     """The event without its witness: for one too big to be written."""
     return Draft(tuple(r for r in draft.records if not isinstance(r, WitnessRecord)))
-
-
-def split(drafts: Sequence[Draft], size: int) -> list[Sequence[Draft]]:
-    """Groups of at most `size` events, in order."""
-    return [drafts[i : i + size] for i in range(0, len(drafts), size)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from operators.ingest.head_tracker import HeadTracker, Link
 from operators.ingest.resume import LogBroken, current_chain, known_pools, link_of
@@ -13,6 +13,7 @@ from schemas.pools import PoolOp, PoolRecord
 #: The owner under which our own accounts' needs are tracked: no pool has this address.
 OURSELVES = b"ourselves"
 _NOT_A_PAIR = "not_a_pair"
+_CODES_KEPT = 1 << 18
 
 
 class LogState:
@@ -21,7 +22,7 @@ class LogState:
     def __init__(self, depth: int, executor: bytes, owner: bytes) -> None:
         self._depth = depth
         self.next_seq = 0
-        self.published: set[bytes] = set()
+        self._published: set[bytes] = set()
         self.pools: dict[bytes, PoolRecord] = {}
         self.tracked = TrackedState()
         self.tracked.track_whole(executor)
@@ -30,6 +31,7 @@ class LogState:
         self.to_admit: dict[bytes, None] = {}
         self._blocks: dict[bytes, BlockRecord] = {}
         self._tracker: HeadTracker | None = None
+        self._log_sources: set[bytes] = set()
 
     # ---------------------------------------------------------------- the chain
 
@@ -100,6 +102,19 @@ class LogState:
         if len(self._blocks) > len(keep):
             self._blocks = {h: b for h, b in self._blocks.items() if h in keep}
 
+    # ---------------------------------------------------------------- codes
+
+    @property
+    def published(self) -> Set[bytes]:
+        """Hashes of the codes that a witness of this session has carried."""
+        return self._published
+
+    def publish(self, hashes: Iterable[bytes]) -> None:
+        """Codes were written. When too many are remembered all are forgotten: they are merely written once more."""
+        if len(self._published) > _CODES_KEPT:
+            self._published.clear()
+        self._published.update(hashes)
+
     # ---------------------------------------------------------------- pools
 
     def admitted(self, record: PoolRecord) -> None:
@@ -107,9 +122,12 @@ class LogState:
         self.to_admit.pop(record.address, None)
         if record.op is PoolOp.SUSPEND:
             self.pools.pop(record.address, None)
+            self._log_sources.discard(record.address)
             self.tracked.drop(record.address)
         else:
             self.pools[record.address] = record
+            if record.refusal != _NOT_A_PAIR:
+                self._log_sources.add(record.address)
             self.tracked.put(record.address, as_slots(record.needs))
 
     def discover(self, addresses: Iterable[bytes]) -> None:
@@ -118,10 +136,7 @@ class LogState:
             if address not in self.pools:
                 self.to_admit[address] = None
 
-    def log_sources(self, factories: Iterable[bytes]) -> frozenset[bytes]:
-        """The contracts whose logs are recorded: all pools that are pools, and the factories."""
-        return frozenset(factories) | {a for a, r in self.pools.items() if r.refusal != _NOT_A_PAIR}
-
-    def named_slots(self) -> Mapping[bytes, frozenset[bytes]]:
-        """The slots named by pools and by ourselves, by account."""
-        return {account: self.tracked.known_slots(account) for account in self.tracked.accounts}
+    @property
+    def log_sources(self) -> Set[bytes]:
+        """The contracts whose logs are recorded, besides factories: all pools that are pools."""
+        return self._log_sources

@@ -68,7 +68,7 @@ class MarketView:
             slots = dict(view.slots)
             slots.update({key: value for key in need.keys if (value := known.slots.get(key)) is not None})
             accounts[need.address] = view._replace(slots=slots)
-        hashes = {account.code_hash for account in accounts.values()}
+        hashes = dict.fromkeys(account.code_hash for account in accounts.values())
         return Witness(accounts, {code_hash: self.codes[code_hash] for code_hash in hashes if code_hash in self.codes})
 
     def _apply_account(self, update: AccountUpdate) -> None:

@@ -15,7 +15,16 @@ from typing import Any
 import msgspec
 
 from operators.settlement.facts import BlockFacts
-from operators.settlement.outcome import Mined, Open, Sent, best_first, better, explain_error, realise, without_inclusion
+from operators.settlement.outcome import (
+    Mined,
+    Open,
+    Sent,
+    best_first,
+    better,
+    explain_error,
+    realise,
+    without_inclusion,
+)
 from operators.settlement.plain import (
     blocks_from_plain,
     blocks_to_plain,
@@ -71,6 +80,8 @@ class SettlementShard:
         self._settings = settings
         self._cases: dict[bytes, _Case] = {}
         self._closed: dict[bytes, None] = {}
+        #: Cases past their history that never had a submission: one may come yet, from a search flow that was down.
+        self._dormant: dict[bytes, None] = {}
         self._blocks: list[BlockFacts] = []
         self._mined: dict[bytes, Mined] = {}
         #: Transactions of ours in reverted blocks, with the height they had.
@@ -126,7 +137,7 @@ class SettlementShard:
             self._apply(facts)
         # Beyond the horizon a case is final; ahead of the next block nothing can have happened to it.
         for target in range(self._horizon() + 1, (self._highest or 0) + 2):
-            for decision_id in self._targets.get(target, ()):
+            for decision_id in sorted(self._targets.get(target, ())):
                 yield from self._state(self._cases[decision_id])
         yield from self._forget()
 
@@ -162,7 +173,9 @@ class SettlementShard:
 
     def _patience_over(self, decision: Open) -> bool:
         head = self._blocks[-1].number if self._blocks else -1
-        return head >= decision.target_block + self._settings.patience_blocks or decision.target_block <= self._horizon()
+        return (
+            head >= decision.target_block + self._settings.patience_blocks or decision.target_block <= self._horizon()
+        )
 
     # ---------------------------------------------------------------- cases
 
@@ -186,12 +199,24 @@ class SettlementShard:
             if (age := _age(case)) > horizon:
                 heapq.heappush(self._due, (age, decision_id))
                 continue
-            del self._cases[decision_id]
-            # Without a decision there is no row yet, so the decision may still come and get its first.
-            if case.decision is not None:
-                self._drop_target(case.decision)
-                self._closed[decision_id[:_CLOSED_BYTES]] = None
+            self._let_go(decision_id, case)
+        while len(self._dormant) > KEEP_OWN:
+            oldest = next(iter(self._dormant))
+            del self._dormant[oldest], self._cases[oldest]
+            self._closed[oldest[:_CLOSED_BYTES]] = None
         _keep_newest(self._closed, KEEP_CLOSED)
+
+    def _let_go(self, decision_id: bytes, case: _Case) -> None:
+        if case.decision is None:
+            # There is no row yet, so the decision may still come and get its first.
+            del self._cases[decision_id]
+            return
+        self._drop_target(case.decision)
+        if case.sent:
+            del self._cases[decision_id]
+            self._closed[decision_id[:_CLOSED_BYTES]] = None
+        else:
+            self._dormant[decision_id] = None
 
     def _drop_target(self, decision: Open) -> None:
         ids = self._targets[decision.target_block]
@@ -233,9 +258,7 @@ class SettlementShard:
             return _without(decision, sent, outcome, reason, decision.target_block - 1)
         return _without(decision, sent, outcome, reason, final_at) if over else None
 
-    def _on_chain(
-        self, decision: Open, mined: Mined, sent: Sent, stated: SettlementRecord | None
-    ) -> SettlementRecord:
+    def _on_chain(self, decision: Open, mined: Mined, sent: Sent, stated: SettlementRecord | None) -> SettlementRecord:
         realised = realise(mined)
         block = self._block(mined.number)
         reason = explain_error(decision, mined, realised, block)
@@ -276,6 +299,7 @@ class SettlementShard:
             SNAPSHOT_VERSION,
             cases,
             b"".join(self._closed),
+            tuple(self._dormant),
             blocks_to_plain(self._blocks),
             mined_to_plain(self._mined.values()),
             tuple(self._retracted.items()),
@@ -285,7 +309,8 @@ class SettlementShard:
     def _restore(self, state: tuple[Any, ...]) -> None:
         if state[0] != SNAPSHOT_VERSION:
             raise ValueError(f"settlement snapshot of version {state[0]}, this code reads {SNAPSHOT_VERSION}")
-        _, cases, closed, blocks, mined, retracted, self._highest = state
+        _, cases, closed, dormant, blocks, mined, retracted, self._highest = state
+        self._dormant = dict.fromkeys(dormant)
         for decision_id, born, decision, sent, cancelled, stated in cases:
             case = _Case(
                 born,
@@ -295,6 +320,8 @@ class SettlementShard:
                 None if stated is None else row_from_plain(stated),
             )
             self._cases[decision_id] = case
+            if decision_id in self._dormant:
+                continue
             self._due.append((_age(case), decision_id))
             if case.decision is not None:
                 self._targets.setdefault(case.decision.target_block, {})[decision_id] = None
@@ -331,9 +358,7 @@ def _open(record: DecisionRecord) -> Open:
     )  # fmt: skip
 
 
-def _without(
-    decision: Open, sent: list[Sent], outcome: Outcome, reason: str, settled_at: int
-) -> SettlementRecord:
+def _without(decision: Open, sent: list[Sent], outcome: Outcome, reason: str, settled_at: int) -> SettlementRecord:
     """A row of a decision that is not on chain."""
     return _record(
         decision,

@@ -17,6 +17,8 @@ class Refusal(StrEnum):
     MISSING_ACCOUNT = "missing_account"
     MISSING_SLOT = "missing_slot"
     MISSING_CODE = "missing_code"
+    MISSING_BLOCK_HASH = "missing_block_hash"
+    IMPOSSIBLE_ACCOUNT = "impossible_account"
     UNSUPPORTED_FORK = "unsupported_fork"
     UNSUPPORTED_TRANSACTION = "unsupported_transaction"
     UNSUPPORTED_OPCODE = "unsupported_opcode"
@@ -32,8 +34,14 @@ class Refusal(StrEnum):
     INTRINSIC_GAS = "intrinsic_gas"
     INITCODE_TOO_LARGE = "initcode_too_large"
     GAS_ABOVE_BLOCK_LIMIT = "gas_above_block_limit"
+    GAS_ABOVE_CAP = "gas_above_cap"
     OUT_OF_RANGE = "out_of_range"
+    WRONG_CHAIN = "wrong_chain"
     PRECEDING_REFUSED = "preceding_refused"
+    GAS_BUDGET = "gas_budget"
+    MEMORY_BUDGET = "memory_budget"
+    TIME_BUDGET = "time_budget"
+    SYSTEM_CALL = "system_call"
     ENGINE_FAILURE = "engine_failure"
 
 

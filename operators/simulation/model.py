@@ -94,7 +94,7 @@ class Witness:
         accounts = dict(self.accounts)
         for address, view in over.accounts.items():
             below = accounts.get(address)
-            if below is not None and below.slots and not view.complete:
+            if below is not None and not view.complete and (below.slots or below.complete):
                 view = view._replace(slots={**below.slots, **view.slots}, complete=below.complete)
             accounts[address] = view
         return Witness(accounts, {**self.codes, **over.codes}, {**self._partial, **over._partial})

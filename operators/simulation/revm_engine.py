@@ -184,7 +184,7 @@ class RevmEngine:
 
 def _effects(native: sluice_evm.Verdict) -> Effects:
     balances = {address: (before, after) for address, before, after, _, _ in native.accounts if before != after}
-    return Effects(tuple(native.slots), balances)
+    return Effects(tuple(native.slots), balances, tuple(native.loaded))
 
 
 def _after(verdicts: Sequence[Verdict], refusal: Verdict | None, count: int) -> tuple[Verdict, ...]:

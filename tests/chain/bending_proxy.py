@@ -19,7 +19,11 @@ def without(prefix: str) -> Bend:
     def bend(method: str, params: list[Any], answer: dict[str, Any]) -> dict[str, Any]:
         if not method.startswith(prefix):
             return answer
-        return {"jsonrpc": "2.0", "id": answer["id"], "error": {"code": -32601, "message": f"the method {method} does not exist"}}
+        return {
+            "jsonrpc": "2.0",
+            "id": answer["id"],
+            "error": {"code": -32601, "message": f"the method {method} does not exist"},
+        }
 
     return bend
 

@@ -116,7 +116,8 @@ class Rig:
             kafka=kafka,
             ingest=IngestConfig(
                 factories=tuple(
-                    FactoryConfig(name=f.name, address=f.address, init_code_hash=f.init_code_hash) for f in market.factories
+                    FactoryConfig(name=f.name, address=f.address, init_code_hash=f.init_code_hash)
+                    for f in market.factories
                 ),
                 **changes,
             ),
@@ -128,7 +129,14 @@ class Rig:
         """A transaction of ours into the node's pool; its hash."""
         nonce = quantity(self.node.call("eth_getTransactionCount", to_hex(self.owner.address), "pending"))
         raw = self.owner.sign(
-            chain_id=31337, nonce=nonce, to=to, gas=gas, value=value, payload=payload, max_fee=5000 * GWEI, max_priority_fee=GWEI
+            chain_id=31337,
+            nonce=nonce,
+            to=to,
+            gas=gas,
+            value=value,
+            payload=payload,
+            max_fee=5000 * GWEI,
+            max_priority_fee=GWEI,
         )
         return bytes.fromhex(self.node.call("eth_sendRawTransaction", to_hex(raw))[2:])
 
@@ -154,7 +162,9 @@ class Rig:
         """A sequencer that has admitted all pools."""
         running = self.ingest()
         pools = len(self.devnet.market.pairs)
-        wait_until("the pools", lambda: running.block >= 0 and running.progress is not None and running.progress.pools >= pools)
+        wait_until(
+            "the pools", lambda: running.block >= 0 and running.progress is not None and running.progress.pools >= pools
+        )
         return running
 
     def caught_up(self, running: Ingest) -> None:
@@ -164,7 +174,9 @@ class Rig:
         """A sequencer as a process of its own."""
         path = folder / "sluice.toml"
         path.write_text(dump_config(self.config))
-        return ChildProcess("ingest", [sys.executable, "-m", "flows.ingest", path], folder / "ingest.log", cwd=Path.cwd()).start()
+        return ChildProcess(
+            "ingest", [sys.executable, "-m", "flows.ingest", path], folder / "ingest.log", cwd=Path.cwd()
+        ).start()
 
     def events(self) -> list[Event]:
         """The whole log; its numbers have no gap and no repetition, or this raises."""

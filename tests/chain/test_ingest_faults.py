@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -80,19 +82,27 @@ def another_block(method: str, params: list[Any], answer: dict[str, Any]) -> dic
 
 @pytest.mark.parametrize(
     ("bend", "reason"),
-    [(lose_a_receipt, "receipt_count"), (lose_a_log, "log_mismatch"), (lose_a_trace, "trace_count"), (another_block, "wrong_block")],
+    [
+        (lose_a_receipt, "receipt_count"),
+        (lose_a_log, "log_mismatch"),
+        (lose_a_trace, "trace_count"),
+        (another_block, "wrong_block"),
+    ],
 )
 def test_a_lying_node_stops_the_sequencer_and_nothing_of_it_is_written(
     devnet: Devnet, kafka: KafkaConfig, bend: Bend, reason: str
 ) -> None:
     with BendingProxy(devnet.anvil.http_url) as proxy:
         rig = behind(Rig(devnet, kafka), proxy)
-        rig.config = rig.config.model_copy(update={"ingest": rig.config.ingest.model_copy(update={"factories": (), "pending": False})})
+        rig.config = rig.config.model_copy(
+            update={"ingest": rig.config.ingest.model_copy(update={"factories": (), "pending": False})}
+        )
         with rig.ingest() as running:
             wait_until("the start", lambda: running.block >= 0)
             height = rig.height
             proxy.bend = bend
             rig.block()
+            assert rig.node.call("eth_getBlockByNumber", "latest", False)["transactions"]
             running.wait_ended()
             assert isinstance(running.error, IngestStopped) and reason in str(running.error)
             running.error = None
@@ -142,3 +152,23 @@ def test_the_broker_stopped_and_started_under_traffic(devnet: Devnet, kafka: Kaf
     events = rig.events()
     rig.assert_is_chain(events)
     assert all(e.kind is not EventKind.REVERT for e in events)
+
+
+def test_an_old_answer_does_not_hide_a_head_announced_meanwhile(devnet: Devnet, kafka: KafkaConfig) -> None:
+    with BendingProxy(devnet.anvil.http_url) as proxy:
+        rig = behind(Rig(devnet, kafka, silent_after_s=3.0), proxy)
+        bent = threading.Event()
+
+        def slow_and_old(method: str, params: list[Any], answer: dict[str, Any]) -> dict[str, Any]:
+            if method == "eth_getBlockByNumber" and params[0] == "latest" and not bent.is_set():
+                bent.set()
+                rig.block()
+                time.sleep(0.5)
+            return answer
+
+        with rig.started() as running:
+            proxy.bend = slow_and_old
+            # The watchdog asks for the head, and while the answer is under way the next block is announced.
+            assert bent.wait(10)
+            wait_until("the head", lambda: running.block == rig.height, timeout=2.5)
+    rig.assert_is_chain(rig.events())

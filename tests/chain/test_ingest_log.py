@@ -68,8 +68,12 @@ def test_block_events_equal_the_receipts_of_the_chain(rig: Rig, events: list[Eve
             quantity(header[name]) for name in ("baseFeePerGas", "gasUsed", "timestamp")
         )
         assert [to_hex(h) for h in block.tx_hashes] == [r["transactionHash"] for r in told]
-        assert [(to_hex(r.tx_hash), to_hex(r.sender), r.status, r.gas_used, r.effective_gas_price) for r in receipts.receipts] == [
-            (r["transactionHash"], r["from"], *(quantity(r[n]) for n in ("status", "gasUsed", "effectiveGasPrice"))) for r in told
+        assert [
+            (to_hex(r.tx_hash), to_hex(r.sender), r.status, r.gas_used, r.effective_gas_price)
+            for r in receipts.receipts
+        ] == [
+            (r["transactionHash"], r["from"], *(quantity(r[n]) for n in ("status", "gasUsed", "effectiveGasPrice")))
+            for r in told
         ]
         expected = [log for r in told for log in r["logs"] if data(log["address"]) in sources]
         assert [(to_hex(x.address), [to_hex(t) for t in x.topics], to_hex(x.data), x.log_index) for x in logs.logs] == [

@@ -73,6 +73,20 @@ def test_a_restart_goes_on_where_the_log_ends(devnet: Devnet, kafka: KafkaConfig
     assert len(fresh) == len(set(fresh))
 
 
+def test_a_long_absence_is_made_up_for(devnet: Devnet, kafka: KafkaConfig) -> None:
+    rig = Rig(devnet, kafka)
+    with rig.started():
+        pass
+    first = rig.height
+    rig.node.call("anvil_mine", hex(150), hex(12))
+    rig.block()
+    with rig.ingest() as running:
+        rig.caught_up(running)
+    events = rig.events()
+    assert [b.number for b in rig.logged_chain(events)] == list(range(first, rig.height + 1))
+    rig.assert_is_chain(events)
+
+
 def test_kill_9_three_times_under_traffic(devnet: Devnet, kafka: KafkaConfig, tmp_path: Path) -> None:
     rig = Rig(devnet, kafka)
     first = rig.height

@@ -20,7 +20,10 @@ from schemas.settlements import Outcome, SettlementRecord
 from tests.flow.settled_world import CONFIG, World
 from tests.unit.settlement.world import block_event, decision, ours, submission
 
-def flow_of(world: World, out: list[tuple[str, Record]], batch_size: int = 10, aborts: dict[str, int] | None = None) -> Dataflow:
+
+def flow_of(
+    world: World, out: list[tuple[str, Record]], batch_size: int = 10, aborts: dict[str, int] | None = None
+) -> Dataflow:
     def source(name: str, items: Iterable[Any]) -> TestingSource[Any]:
         listed: list[Any] = list(items)
         if aborts and name in aborts:
@@ -67,7 +70,9 @@ def test_records_of_another_chain_are_not_ours() -> None:
     assert out == []
 
 
-@pytest.mark.parametrize("crash", [{"events": 3}, {"events": 31}, {"decisions": 47}, {"submissions": 20}, {"events": 50, "decisions": 90}])
+@pytest.mark.parametrize(
+    "crash", [{"events": 3}, {"events": 31}, {"decisions": 47}, {"submissions": 20}, {"events": 50, "decisions": 90}]
+)
 @pytest.mark.parametrize("epoch", [timedelta(0), timedelta(seconds=10)])
 def test_after_a_crash_every_decision_is_settled_once(tmp_path: Path, crash: dict[str, int], epoch: timedelta) -> None:
     undisturbed: list[tuple[str, Record]] = []

@@ -90,13 +90,18 @@ def test_kill_9_under_traffic_loses_nothing(kafka: KafkaConfig, tmp_path: Path) 
     thread.start()
     try:
         for _ in range(4):
-            child = copier(kafka, tmp_path)
-            time.sleep(1.2 + chance.random())
-            child.kill()
+            before = len(answered(kafka))
+            with copier(kafka, tmp_path) as child:
+                wait_until(lambda before=before: len(answered(kafka)) > before)  # type: ignore[misc]
+                time.sleep(chance.random())
+                child.kill()
     finally:
         stop.set()
         thread.join()
     with copier(kafka, tmp_path) as child:
+        # Events that only this process can answer show that it is up, and takes signals.
+        write_events(kafka, 1, range(written[0], written[0] + 3))
+        written[0] += 3
         wait_until(lambda: len(answered(kafka)) == written[0])
         child.signal(signal.SIGTERM)
         assert child.wait(10) == 0, child.log_tail()

@@ -122,7 +122,16 @@ def test_the_example_is_a_valid_dry_run() -> None:
 
 def test_the_example_names_every_key_and_its_default(tmp_path: Path) -> None:
     """Uncommented, the example is a file that says the same; so no key is missing, misspelled or out of date."""
-    optional = ("pools =", "start_block", "metrics_port", "owner_key", "relay_identity_key", '"security', '"sasl', "[kafka.client")
+    optional = (
+        "pools =",
+        "start_block",
+        "metrics_port",
+        "owner_key",
+        "relay_identity_key",
+        '"security',
+        '"sasl',
+        "[kafka.client",
+    )
     lines = []
     for line in EXAMPLE.read_text().splitlines():
         bare = line.removeprefix("# ")
@@ -150,8 +159,12 @@ def test_check_names_the_key(config_file: Path) -> None:
     assert any("chain.http_url" in str(p) for p in report["problems"])  # type: ignore[attr-defined]
 
 
-def test_check_finds_a_secret_that_leads_nowhere_and_tells_no_secret(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config_file.write_text(config_file.read_text().replace("live = false", 'live = false\nowner_key = "env:SLUICE_TEST_KEY"'))
+def test_check_finds_a_secret_that_leads_nowhere_and_tells_no_secret(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config_file.write_text(
+        config_file.read_text().replace("live = false", 'live = false\nowner_key = "env:SLUICE_TEST_KEY"')
+    )
     monkeypatch.delenv("SLUICE_TEST_KEY", raising=False)
     missing = sluice("-c", config_file, "config", "check")
     assert missing.exit_code == 1
@@ -167,7 +180,9 @@ def test_show_is_a_configuration_again(config_file: Path, tmp_path: Path) -> Non
     shown = tmp_path / "shown.toml"
     shown.write_text(sluice("-c", config_file, "config", "show").stdout)
     assert load_config(shown) == load_config(config_file)
-    assert Config.model_validate(only_object(sluice("-c", config_file, "config", "show", "--json"))) == load_config(config_file)
+    assert Config.model_validate(only_object(sluice("-c", config_file, "config", "show", "--json"))) == load_config(
+        config_file
+    )
 
 
 # ---------------------------------------------------------------- failing
@@ -182,7 +197,16 @@ def test_a_missing_configuration_names_the_way_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["topics", "create"], ["topics", "check"], ["report"], ["show", "blocks"], ["dead-letters"], ["control", "pause"], ["search"], ["settle"]],
+    [
+        ["topics", "create"],
+        ["topics", "check"],
+        ["report"],
+        ["show", "blocks"],
+        ["dead-letters"],
+        ["control", "pause"],
+        ["search"],
+        ["settle"],
+    ],
 )
 def test_without_a_broker_the_call_ends_and_says_where_it_looked(config_file: Path, command: list[str]) -> None:
     result = sluice("-c", config_file, *command)
@@ -234,5 +258,7 @@ def test_an_issuer_fits_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_program_runs_as_a_module() -> None:
-    done = subprocess.run([sys.executable, "-m", "flows.cli.main", "topics", "list", "--json"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli.main", "topics", "list", "--json"], capture_output=True, text=True, check=True
+    )
     assert json.loads(done.stdout)["topics"]

@@ -24,7 +24,9 @@ needs = st.dictionaries(account, st.frozensets(word, max_size=4), max_size=3)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), needs | st.none()), max_size=20))
-def test_tracked_state_is_the_union_of_what_is_needed(actions: list[tuple[int, dict[bytes, frozenset[bytes]] | None]]) -> None:
+def test_tracked_state_is_the_union_of_what_is_needed(
+    actions: list[tuple[int, dict[bytes, frozenset[bytes]] | None]],
+) -> None:
     tracked = TrackedState()
     tracked.track_whole(EXECUTOR)
     model: dict[bytes, dict[bytes, frozenset[bytes]]] = {}
@@ -54,7 +56,10 @@ def block(number: int, salt: int, parent: bytes, seq: int, op: BlockOp = BlockOp
     )
 
 
-@given(st.lists(st.sampled_from(["block", "block", "revert", "pool 1", "pool 2", "suspend 1"]), max_size=50), st.integers(4, 200))
+@given(
+    st.lists(st.sampled_from(["block", "block", "revert", "pool 1", "pool 2", "suspend 1"]), max_size=50),
+    st.integers(4, 200),
+)
 def test_a_resumed_state_equals_the_one_that_lived(actions: list[str], tail: int) -> None:
     lived = LogState(8, EXECUTOR, OWNER)
     log: list[BlockRecord] = []
@@ -78,7 +83,9 @@ def test_a_resumed_state_equals_the_one_that_lived(actions: list[str], tail: int
             op = PoolOp.ADD if action.startswith("pool") else PoolOp.SUSPEND
             address = bytes([int(action[-1])]) * 20
             if op is PoolOp.ADD or address in lived.pools:
-                record = msgspec.structs.replace(pools.GOLDEN, address=address, seq=seq, op=op, block_number=chain[-1].number)
+                record = msgspec.structs.replace(
+                    pools.GOLDEN, address=address, seq=seq, op=op, block_number=chain[-1].number
+                )
                 admitted.append(record)
                 lived.admitted(record)
     resumed = LogState(8, EXECUTOR, OWNER)
@@ -126,7 +133,11 @@ def test_a_repeated_command_is_one_that_changes_nothing() -> None:
     assert [c for c in sent if news.take(c)] == [pause, first, second, resume, pause]
 
 
-@given(st.lists(st.sampled_from([b"a", b"b"]), max_size=8), st.lists(st.sampled_from([b"a", b"b"]), max_size=8), st.integers(0, 8))
+@given(
+    st.lists(st.sampled_from([b"a", b"b"]), max_size=8),
+    st.lists(st.sampled_from([b"a", b"b"]), max_size=8),
+    st.integers(0, 8),
+)
 def test_commands_read_again_are_recognised(before: list[bytes], backlog: list[bytes], done: int) -> None:
     done = min(done, len(backlog))
     logged = before + backlog[:done]

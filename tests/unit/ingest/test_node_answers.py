@@ -56,12 +56,20 @@ def test_honest_receipts_are_taken() -> None:
     [
         (lambda r: r[:2], LieReason.RECEIPT_COUNT),
         (lambda r: [r[1], r[0], r[2]], LieReason.RECEIPT_MISMATCH),
-        (lambda r: [r[0], r[1], msgspec.structs.replace(r[2], block_hash=name(b"\x06" * 32))], LieReason.RECEIPT_MISMATCH),
+        (
+            lambda r: [r[0], r[1], msgspec.structs.replace(r[2], block_hash=name(b"\x06" * 32))],
+            LieReason.RECEIPT_MISMATCH,
+        ),
         (lambda r: [r[0], r[1], msgspec.structs.replace(r[2], cumulative_gas_used="0x1")], LieReason.GAS_MISMATCH),
         (lambda r: [msgspec.structs.replace(r[0], logs=r[0].logs[:1]), *r[1:]], LieReason.LOG_MISMATCH),
         (lambda r: [msgspec.structs.replace(r[0], from_="0x12"), *r[1:]], LieReason.MALFORMED),
         (
-            lambda r: [*r[:2], msgspec.structs.replace(r[2], logs=[msgspec.structs.replace(r[2].logs[0], block_hash=name(b"\x06" * 32))])],
+            lambda r: [
+                *r[:2],
+                msgspec.structs.replace(
+                    r[2], logs=[msgspec.structs.replace(r[2].logs[0], block_hash=name(b"\x06" * 32))]
+                ),
+            ],
             LieReason.LOG_MISMATCH,
         ),
     ],
@@ -75,16 +83,26 @@ def test_lying_receipts_are_refused(bend: object, reason: LieReason) -> None:
 @pytest.mark.parametrize("field", ["number", "hash", "parent_hash", "timestamp", "miner"])
 def test_a_header_with_a_field_of_another_shape_is_refused(field: str) -> None:
     fine = HeaderAnswer(
-        number="0x9", hash=name(HASH), parent_hash=name(HASH), timestamp="0x1", gas_limit="0x1", gas_used="0x0", miner=name(A)
+        number="0x9",
+        hash=name(HASH),
+        parent_hash=name(HASH),
+        timestamp="0x1",
+        gas_limit="0x1",
+        gas_used="0x0",
+        miner=name(A),
     )
     assert decode_header(fine).tx_hashes is None
     with pytest.raises(NodeLied):
         decode_header(msgspec.structs.replace(fine, **{field: "0xzz"}))
 
 
-def account(balance: int | None = None, nonce: int | None = None, code: str | None = None, **slots: int) -> TracedAccount:
+def account(
+    balance: int | None = None, nonce: int | None = None, code: str | None = None, **slots: int
+) -> TracedAccount:
     storage = {name(word(int(k[1:]))): name(word(v)) for k, v in slots.items()}
-    return TracedAccount(balance=None if balance is None else hex(balance), nonce=nonce, code=code, storage=storage or None)
+    return TracedAccount(
+        balance=None if balance is None else hex(balance), nonce=nonce, code=code, storage=storage or None
+    )
 
 
 def diff(pre: Prestate, post: Prestate) -> TracedDiff:

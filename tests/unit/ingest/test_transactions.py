@@ -19,7 +19,14 @@ ACCESS = [{"address": "0x" + "06" * 20, "storageKeys": ["0x" + "00" * 31 + "08"]
 
 
 def signed(kind: int, **changes: object) -> bytes:
-    fields: dict[str, object] = {"nonce": 7, "gas": 90_000, "to": TO, "value": 10**18, "data": b"\x01\x02", "chainId": 5}
+    fields: dict[str, object] = {
+        "nonce": 7,
+        "gas": 90_000,
+        "to": TO,
+        "value": 10**18,
+        "data": b"\x01\x02",
+        "chainId": 5,
+    }
     fields |= {"gasPrice": 10**10} if kind < 2 else {"maxFeePerGas": 10**10, "maxPriorityFeePerGas": 10**9}
     if kind:
         fields |= {"type": kind, "accessList": ACCESS}
@@ -35,9 +42,18 @@ def test_the_fast_libraries_are_in_use() -> None:
 def test_fields_hash_and_sender(kind: int) -> None:
     raw = signed(kind)
     tx = decode_raw(raw, 5)
-    assert (tx.sender, tx.hash, tx.tx_type, tx.nonce, tx.gas_limit, tx.value) == (SENDER, keccak(raw), kind, 7, 90_000, 10**18)
+    assert (tx.sender, tx.hash, tx.tx_type, tx.nonce, tx.gas_limit, tx.value) == (
+        SENDER,
+        keccak(raw),
+        kind,
+        7,
+        90_000,
+        10**18,
+    )
     assert (tx.max_fee, tx.max_priority_fee) == (10**10, 10**9 if kind == 2 else 10**10)
-    assert [(e.address, e.keys) for e in tx.access_list] == ([(b"\x06" * 20, ((8).to_bytes(32, "big"),))] if kind else [])
+    assert [(e.address, e.keys) for e in tx.access_list] == (
+        [(b"\x06" * 20, ((8).to_bytes(32, "big"),))] if kind else []
+    )
 
 
 def test_a_legacy_transaction_from_before_eip_155() -> None:

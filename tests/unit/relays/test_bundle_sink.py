@@ -383,8 +383,8 @@ def test_a_record_that_is_not_delivered_stops_the_flow(world: World) -> None:
     part.write_batch([decision()])
     with pytest.raises(OSError, match="the broker is gone"):
         part.snapshot()
-    with pytest.raises(OSError, match="the broker is gone"):
-        part.close()
+    # The engine closes what it unwinds, and aborts the whole process if closing fails on top of that.
+    part.close()
 
 
 def test_many_at_once(world: World) -> None:

@@ -129,6 +129,12 @@ def test_reasons(value: bytes | None, reason: BadRecordReason) -> None:
     assert caught.value.reason is reason
 
 
+def test_text_that_is_not_utf_8_is_a_bad_record() -> None:
+    with pytest.raises(BadRecord) as caught:
+        CODEC.decode(GOOD.replace(b"maintenance", b"maintenanc\xff"))
+    assert caught.value.reason is BadRecordReason.INVALID
+
+
 def test_a_field_out_of_range_is_named() -> None:
     fields = list(msgspec.structs.astuple(CONTROL))
     fields[1] = -1

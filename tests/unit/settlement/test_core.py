@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from operators.settlement.core import SettlementSettings, SettlementShard
+from operators.settlement.core import KEEP_OWN, SettlementSettings, SettlementShard
 from schemas.decisions import DecisionRecord, EventKind
 from schemas.settlements import Outcome, SettlementRecord
 from schemas.submissions import SubmissionStatus
@@ -89,8 +89,14 @@ def test_an_error_is_explained(txs: object, number: int, more: dict[str, int], r
 def test_the_followed_transaction_does_not_count_as_a_move_before_us() -> None:
     mine = decision(5, 101, target=USER.hash)
     assert end_of(mine, submission(mine), block(101, [USER, ours(mine)])) == (Outcome.INCLUDED, "")
-    assert end_of(mine, submission(mine), block(101, [USER, ours(mine, gross=1)])) == (Outcome.INCLUDED, "gross_differs")
-    assert end_of(mine, submission(mine), block(101, [ours(mine, gross=1), USER])) == (Outcome.INCLUDED, "target_not_before")
+    assert end_of(mine, submission(mine), block(101, [USER, ours(mine, gross=1)])) == (
+        Outcome.INCLUDED,
+        "gross_differs",
+    )
+    assert end_of(mine, submission(mine), block(101, [ours(mine, gross=1), USER])) == (
+        Outcome.INCLUDED,
+        "target_not_before",
+    )
 
 
 def test_without_a_trace_the_receipts_fee_stands_in_and_the_row_says_so() -> None:
@@ -126,7 +132,9 @@ def sent_only(status: SubmissionStatus, *more: Item, target: bytes = b"") -> tup
         (SubmissionStatus.AMBIGUOUS, Outcome.NOT_INCLUDED, "ambiguous_answer"),
     ],
 )
-def test_what_the_relay_said_decides_when_the_chain_is_silent(status: SubmissionStatus, outcome: Outcome, reason: str) -> None:
+def test_what_the_relay_said_decides_when_the_chain_is_silent(
+    status: SubmissionStatus, outcome: Outcome, reason: str
+) -> None:
     assert sent_only(status, block(101)) == (outcome, reason)
 
 
@@ -163,7 +171,12 @@ def test_nothing_chosen_is_settled_at_once_and_the_same_each_time() -> None:
     empty = nothing(5, 100)
     first, again = run([empty, empty])
     assert first == again
-    assert (first.outcome, first.reason, first.detail, first.settled_at) == (Outcome.NOT_INCLUDED, "nothing_chosen", "no_route", 100)
+    assert (first.outcome, first.reason, first.detail, first.settled_at) == (
+        Outcome.NOT_INCLUDED,
+        "nothing_chosen",
+        "no_route",
+        100,
+    )
 
 
 def test_without_a_submission_the_end_is_unknown_and_a_late_one_restates_it() -> None:
@@ -192,14 +205,20 @@ def test_the_answer_to_a_cancel_request_is_not_an_answer_to_the_bundle(answer: S
     mine = decision(5, 101)
     asked = submission(mine, answer, tx_hash=b"", bundle_hash=b"")
     cancel = nothing(7, 99, kind=EventKind.REVERT, cancels=(mine.id,))
-    for status, outcome in ((SubmissionStatus.ACCEPTED, Outcome.CANCELLED), (SubmissionStatus.RETRYABLE, Outcome.REJECTED)):
+    for status, outcome in (
+        (SubmissionStatus.ACCEPTED, Outcome.CANCELLED),
+        (SubmissionStatus.RETRYABLE, Outcome.REJECTED),
+    ):
         assert end_of(mine, submission(mine, status), cancel, asked, *blocks(100, 103))[0] is outcome
     assert end_of(mine, submission(mine), cancel, asked, block(101, [ours(mine)])) == (Outcome.INCLUDED, "")
 
 
 def test_what_could_not_be_built_or_signed_names_no_bundle_and_counts() -> None:
     mine = decision(5, 101)
-    for status, outcome in ((SubmissionStatus.NOT_CERTIFIED, Outcome.REJECTED), (SubmissionStatus.DRY_RUN, Outcome.DRY_RUN)):
+    for status, outcome in (
+        (SubmissionStatus.NOT_CERTIFIED, Outcome.REJECTED),
+        (SubmissionStatus.DRY_RUN, Outcome.DRY_RUN),
+    ):
         assert end_of(mine, submission(mine, status, tx_hash=b"", bundle_hash=b""), *blocks(101, 103))[0] is outcome
 
 
@@ -222,7 +241,11 @@ def test_included_retracted_included_again() -> None:
             *blocks(103, 110, fork=1),
         ]
     )
-    assert [(r.outcome, r.revision) for r in rows] == [(Outcome.INCLUDED, 0), (Outcome.REORGED, 1), (Outcome.INCLUDED, 2)]
+    assert [(r.outcome, r.revision) for r in rows] == [
+        (Outcome.INCLUDED, 0),
+        (Outcome.REORGED, 1),
+        (Outcome.INCLUDED, 2),
+    ]
     assert rows[1].reason == "block_reverted"
     assert (rows[1].realised_net, rows[1].error, rows[1].block_hash) == (None, None, b"")
     assert (rows[2].block_number, rows[2].block_hash) == (102, h("block", 102, 1))
@@ -281,6 +304,24 @@ def test_forgotten_decisions_are_recognised_after_a_restart() -> None:
     assert feed(resumed, mine) == feed(resumed, submission(mine)) == feed(resumed, block(201)) == []
 
 
+def test_a_submission_that_comes_long_after_all_others_finds_its_decision() -> None:
+    """The search flow died with the bundle sent and its record not written, and came back hours later."""
+    mine = decision(5, 101)
+    shard = SettlementShard(SETTINGS)
+    rows = [row for item in [mine, block(101, [ours(mine)]), *blocks(102, 400)] for row in feed(shard, item)]
+    rows += feed(SettlementShard(SETTINGS, shard.snapshot()), submission(mine))
+    assert [(r.outcome, r.revision) for r in rows] == [(Outcome.UNKNOWN, 0), (Outcome.INCLUDED, 1)]
+
+
+def test_decisions_without_a_submission_do_not_pile_up() -> None:
+    shard = SettlementShard(SETTINGS)
+    for number in range(100, 100 + KEEP_OWN + 200):
+        feed(shard, decision(number, number))
+        feed(shard, block(number))
+    assert len(shard.snapshot()[1]) == KEEP_OWN + SETTINGS.history_blocks
+    assert feed(shard, decision(100, 100)) == []
+
+
 def test_a_decision_first_heard_of_long_after_its_block_is_settled_still() -> None:
     mine = decision(5, 101)
     late = run([block(101, [ours(mine)]), *blocks(102, 300), mine, submission(mine), *blocks(301, 500)])
@@ -311,7 +352,7 @@ def test_state_does_not_grow_with_the_chain() -> None:
         mine = decision(number, number)
         for item in (mine, submission(mine), block(number, [ours(mine)])):
             feed(shard, item)
-        sizes.append(len(shard.snapshot()[1]) + len(shard.snapshot()[3]))
+        sizes.append(len(shard.snapshot()[1]) + len(shard.snapshot()[4]))
     assert max(sizes[:150]) == max(sizes)
 
 
@@ -319,7 +360,10 @@ def test_duplicates_change_nothing() -> None:
     mine = decision(5, 101)
     weaker = submission(mine, SubmissionStatus.EXPIRED, tx_hash=b"")
     once = run([mine, submission(mine), block(101, [ours(mine)]), *blocks(102, 105)])
-    assert run([mine, mine, submission(mine), weaker, block(101, [ours(mine)]), mine, weaker, *blocks(102, 105), mine]) == once
+    assert (
+        run([mine, mine, submission(mine), weaker, block(101, [ours(mine)]), mine, weaker, *blocks(102, 105), mine])
+        == once
+    )
 
 
 def test_a_snapshot_of_another_version_is_refused() -> None:

@@ -69,7 +69,15 @@ def test_other_tokens_and_other_shapes_change_nothing() -> None:
     assert delta(Log(ANCHOR, (b"\x01" * 32, word(STRANGER), word(OWNER)), amount, 0, 0)) == 0
 
 
-@given(st.lists(st.tuples(st.sampled_from([OWNER, EXECUTOR, STRANGER]), st.sampled_from([OWNER, EXECUTOR, STRANGER]), st.integers(0, 2**255))))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([OWNER, EXECUTOR, STRANGER]),
+            st.sampled_from([OWNER, EXECUTOR, STRANGER]),
+            st.integers(0, 2**255),
+        )
+    )
+)
 def test_the_sum_of_deltas_is_the_change_of_a_ledger(moves: list[tuple[bytes, bytes, int]]) -> None:
     ledger = dict.fromkeys((OWNER, EXECUTOR, STRANGER), 0)
     for giver, taker, amount in moves:

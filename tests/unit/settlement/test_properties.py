@@ -163,7 +163,7 @@ def test_every_decision_is_settled_and_revisions_count_up(history: History, seed
     for decision_id in last_rows(rows):
         stated = [row for row in rows if row.decision_id == decision_id]
         assert [row.revision for row in stated] == list(range(len(stated)))
-        assert len({row for row in map(repr, stated)}) == len(stated)
+        assert len(set(map(repr, stated))) == len(stated)
 
 
 @given(histories(), st.integers())

@@ -19,7 +19,20 @@ from schemas.decisions import Count, DecisionRecord
 from schemas.record import Record
 from schemas.submissions import CertificateKind, SubmissionStatus
 from schemas.types import Signed
-from tests.unit.settlement.world import FEE, GROSS, Item, block, block_event, blocks, decision, nothing, ours, revert, run, submission
+from tests.unit.settlement.world import (
+    FEE,
+    GROSS,
+    Item,
+    block,
+    block_event,
+    blocks,
+    decision,
+    nothing,
+    ours,
+    revert,
+    run,
+    submission,
+)
 
 NET = GROSS - FEE
 
@@ -37,7 +50,13 @@ def report(*parts: Record) -> Report:
 
 
 def world() -> list[Record]:
-    won, late, lost, failed, idle = decision(1, 101), decision(2, 102), decision(3, 103), decision(4, 104), nothing(5, 104)
+    won, late, lost, failed, idle = (
+        decision(1, 101),
+        decision(2, 102),
+        decision(3, 103),
+        decision(4, 104),
+        nothing(5, 104),
+    )
     return records(
         won, submission(won), late, submission(late), lost, submission(lost), failed, submission(failed), idle,
         block(101, [ours(won)]), block(102, [ours(late, gross=GROSS - 5)]), block(103), block(104, [ours(failed, status=0)]),
@@ -60,7 +79,10 @@ def test_what_was_earned() -> None:
 @given(st.lists(st.integers(0, 30)))
 def test_repetitions_count_once(again: list[int]) -> None:
     once = world()
-    assert report(*once, *(once[i % len(once)] for i in again if not isinstance(once[i % len(once)], settlements.SettlementRecord))) == report(*once)
+    assert report(
+        *once,
+        *(once[i % len(once)] for i in again if not isinstance(once[i % len(once)], settlements.SettlementRecord)),
+    ) == report(*once)
 
 
 def test_the_last_settlement_holds() -> None:
@@ -92,7 +114,9 @@ def test_blocks_and_events_of_the_log() -> None:
 
 
 def test_other_chains_are_another_report() -> None:
-    elsewhere = [msgspec.structs.replace(r, chain=5) for r in (schema_blocks.GOLDEN, opportunities.GOLDEN, settlements.GOLDEN)]
+    elsewhere = [
+        msgspec.structs.replace(r, chain=5) for r in (schema_blocks.GOLDEN, opportunities.GOLDEN, settlements.GOLDEN)
+    ]
     assert report(*elsewhere) == report()
 
 
@@ -108,7 +132,9 @@ def test_what_was_not_given_to_a_relay_was_not_sent() -> None:
 def test_rejections_and_certificates() -> None:
     mine = msgspec.structs.replace(decision(1, 101), rejected=(Count("below_floor", 3), Count("cooldown", 1)))
     other = decision(2, 101)
-    differs = msgspec.structs.replace(submission(mine).certificate, kind=CertificateKind.DIFFERS, gas_difference=Signed(-7))
+    differs = msgspec.structs.replace(
+        submission(mine).certificate, kind=CertificateKind.DIFFERS, gas_difference=Signed(-7)
+    )
     found = report(mine, other, msgspec.structs.replace(submission(mine), certificate=differs), submission(other))
     assert found.rejections == {"below_floor": 3, "cooldown": 1}
     assert found.certificates == {"differs": 1, "agrees": 1}

@@ -43,7 +43,13 @@ def tx_of(decision: DecisionRecord) -> bytes:
 
 
 def decision(
-    seq: int, target_block: int, *, target: bytes = b"", gross: int = GROSS, kind: EventKind = EventKind.BLOCK, cancels: tuple[bytes, ...] = ()
+    seq: int,
+    target_block: int,
+    *,
+    target: bytes = b"",
+    gross: int = GROSS,
+    kind: EventKind = EventKind.BLOCK,
+    cancels: tuple[bytes, ...] = (),
 ) -> DecisionRecord:
     hops = tuple(
         Hop(pool, "uniswap_v2", True, ANCHOR, b"\x9e" * 20, Wide(10**18), Wide(10**18)) for pool in (POOL_A, POOL_B)
@@ -58,7 +64,9 @@ def decision(
     return _decision(seq, kind, target_block - 1, target_block, call, cancels)
 
 
-def nothing(seq: int, head: int, *, kind: EventKind = EventKind.BLOCK, cancels: tuple[bytes, ...] = ()) -> DecisionRecord:
+def nothing(
+    seq: int, head: int, *, kind: EventKind = EventKind.BLOCK, cancels: tuple[bytes, ...] = ()
+) -> DecisionRecord:
     return _decision(seq, kind, head, 0, None, cancels)
 
 
@@ -106,7 +114,9 @@ class Tx:
     traced: bool = True
 
 
-def ours(decided: DecisionRecord, *, gross: int | None = None, status: int = 1, gas: int = GAS, traced: bool = True) -> Tx:
+def ours(
+    decided: DecisionRecord, *, gross: int | None = None, status: int = 1, gas: int = GAS, traced: bool = True
+) -> Tx:
     assert decided.chosen is not None
     brought = (int(decided.chosen.gross) if gross is None else gross) if status else 0
     pools = (POOL_A, POOL_B) if status else ()
@@ -119,7 +129,13 @@ def transfer(sender: bytes, to: bytes, amount: int, index: int = 0) -> Log:
 
 
 def block_event(
-    number: int, txs: Sequence[Tx] = (), *, seq: int = 0, fork: object = 0, base_fee: int = BASE_FEE, op: BlockOp = BlockOp.APPLY
+    number: int,
+    txs: Sequence[Tx] = (),
+    *,
+    seq: int = 0,
+    fork: object = 0,
+    base_fee: int = BASE_FEE,
+    op: BlockOp = BlockOp.APPLY,
 ) -> Event:
     """A block or its revert. `fork` tells siblings of one height apart."""
     parts = 3 if op is BlockOp.APPLY else 1
@@ -138,13 +154,17 @@ def block_event(
     records: tuple[Sequenced, ...] = (
         head,
         LogsRecord(chain=CHAIN, seq=seq, part=1, parts=parts, block_hash=head.hash, logs=logs),
-        ReceiptsRecord(chain=CHAIN, seq=seq, part=2, parts=parts, block_hash=head.hash, receipts=receipts, watched=watched),
+        ReceiptsRecord(
+            chain=CHAIN, seq=seq, part=2, parts=parts, block_hash=head.hash, receipts=receipts, watched=watched
+        ),
     )
     return assemble(records)
 
 
 def _watched(tx: Tx, index: int, price: int) -> WatchedTransaction:
-    logs = (transfer(POOL_B, EXECUTOR, tx.gross, index), transfer(EXECUTOR, OWNER, tx.gross, index)) if tx.status else ()
+    logs = (
+        (transfer(POOL_B, EXECUTOR, tx.gross, index), transfer(EXECUTOR, OWNER, tx.gross, index)) if tx.status else ()
+    )
     native = NativeBalance(OWNER, Wide(RICH), Wide(RICH - tx.gas * price))
     return WatchedTransaction(tx.hash, logs, (native,) if tx.traced else None)
 

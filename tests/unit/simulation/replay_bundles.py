@@ -12,7 +12,7 @@ from operators.simulation.engine import UnknownAccounts
 from operators.simulation.fees import GAS_PER_BLOB, blob_base_fee
 from operators.simulation.forks import FORKS
 from operators.simulation.hashes import EMPTY_CODE_HASH
-from operators.simulation.model import ABSENT, AccountView, BlockEnv, Transaction, Witness
+from operators.simulation.model import ABSENT, AccountView, Authorization, BlockEnv, Transaction, Witness
 from operators.simulation.pyrevm_engine import PyrevmEngine
 from operators.simulation.verdict import Verdict
 from schemas.opportunities import VerdictKind
@@ -31,10 +31,11 @@ class RecordedTransaction(NamedTuple):
 
 
 class RecordedBlock(NamedTuple):
-    """One block of a bundle."""
+    """One block of a bundle, with its header as JSON-RPC gives it."""
 
     env: BlockEnv
     transactions: list[RecordedTransaction]
+    header: dict[str, Any]
 
 
 def mainnet_bundles() -> list[Path]:
@@ -50,7 +51,11 @@ def linea_bundles() -> list[Path]:
 def read_bundle(path: Path) -> tuple[Witness, list[RecordedBlock]]:
     """The witness before the bundle's first transaction, and its blocks."""
     with lzma.open(path) as file:
-        bundle = json.load(file)
+        return parse_bundle(json.load(file))
+
+
+def parse_bundle(bundle: dict[str, Any]) -> tuple[Witness, list[RecordedBlock]]:
+    """The same of a bundle that is read already."""
     codes = {_bytes(code_hash): _bytes(code) for code_hash, code in bundle["codes"].items()}
     accounts = {}
     for address, account in bundle["prestate"].items():
@@ -58,11 +63,12 @@ def read_bundle(path: Path) -> tuple[Witness, list[RecordedBlock]]:
         code_hash = _bytes(account["code_hash"]) if account.get("code_hash") else EMPTY_CODE_HASH
         accounts[_bytes(address)] = AccountView(_int(account["nonce"]), _int(account["balance"]), code_hash, slots)
     fork = FORK_NAMES.get(bundle["fork"], bundle["fork"])
+    hashes = {int(number): _bytes(block_hash) for number, block_hash in bundle.get("block_hashes", {}).items()}
     blocks = [
-        RecordedBlock(_env(block, bundle["chain_id"], fork), [
+        RecordedBlock(_env(block, bundle["chain_id"], fork, hashes), [
             RecordedTransaction(_transaction(tx), receipt)
             for tx, receipt in zip(block["transactions"], receipts, strict=True)
-        ])
+        ], block)
         for block, receipts in zip(bundle["blocks"], bundle["receipts"], strict=True)
     ]  # fmt: skip
     return Witness(accounts, codes), blocks
@@ -116,7 +122,7 @@ def _after_refused(witness: Witness, env: BlockEnv, tx: Transaction, receipt: di
     return witness.layered(Witness(over, {}))
 
 
-def _env(block: dict[str, Any], chain_id: int, fork: str) -> BlockEnv:
+def _env(block: dict[str, Any], chain_id: int, fork: str, hashes: dict[int, bytes]) -> BlockEnv:
     return BlockEnv(
         chain_id=chain_id,
         number=_int(block["number"]),
@@ -128,6 +134,7 @@ def _env(block: dict[str, Any], chain_id: int, fork: str) -> BlockEnv:
         difficulty=_int(block.get("difficulty") or "0x0"),
         excess_blob_gas=_int(block.get("excessBlobGas") or "0x0"),
         fork=fork,
+        block_hashes=hashes,
     )
 
 
@@ -149,6 +156,18 @@ def _transaction(tx: dict[str, Any]) -> Transaction:
         ),
         blob_hashes=tuple(map(_bytes, tx.get("blobVersionedHashes") or ())),
         max_blob_fee=_int(tx.get("maxFeePerBlobGas") or "0x0"),
+        authorizations=tuple(_authorization(entry) for entry in tx.get("authorizationList") or ()),
+    )
+
+
+def _authorization(entry: dict[str, Any]) -> Authorization:
+    return Authorization(
+        chain_id=_int(entry["chainId"]),
+        address=_bytes(entry["address"]),
+        nonce=_int(entry["nonce"]),
+        y_parity=_int(entry.get("yParity", entry.get("v"))),
+        r=_int(entry["r"]),
+        s=_int(entry["s"]),
     )
 
 
