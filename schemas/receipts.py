@@ -29,7 +29,8 @@ class NativeBalance(Part, frozen=True):
 class WatchedTransaction(Part, frozen=True):
     """A transaction sent by or to one of our accounts: its logs and our native balances around it.
 
-    `native` is None where the node could not trace the transaction; settlement then says so instead of guessing.
+    `native` is None where the node could not trace the transaction; settlement then says so instead of guessing. An account
+    that is not in it kept its balance.
     """
 
     tx_hash: Hash

@@ -27,14 +27,18 @@ Needs = Mapping[bytes, frozenset[bytes]]
 
 
 def token_calls(token: bytes, pair: bytes, who: Holders) -> list[dict[str, Any]]:
-    """What a swap asks of a token: the balances of all three, the payment out of the pool and the one into it. An executor without the
-    token reverts in the last one, after it has read what it reads."""
+    """What a swap asks of a token: the balances of all three, the payment out of the pool and those into it.
+
+    An executor without the token reverts in its payment, at times before the token has looked at the recipient (hooks, lists); so
+    the pool pays itself as well, which it can.
+    """
     return [
         _call(pair, token, BALANCE_OF + word_of(pair)),
         _call(pair, token, BALANCE_OF + word_of(who.executor)),
         _call(pair, token, BALANCE_OF + word_of(who.owner)),
         _call(pair, token, TRANSFER + word_of(who.executor) + word_of(1)),
         _call(who.executor, token, TRANSFER + word_of(pair) + word_of(1)),
+        _call(pair, token, TRANSFER + word_of(pair) + word_of(1)),
     ]
 
 

@@ -129,6 +129,28 @@ async def block_diffs(node: Node, block_hash: bytes, tx_hashes: Sequence[bytes])
     return out
 
 
+async def transaction_diff(node: Node, tx_hash: bytes) -> TracedDiff | None:
+    """The state change of one mined transaction; None where the node cannot trace. Raises `NodeLied` where it answers with
+    something else than a state change (some do for a transaction they do not know)."""
+    options = {"tracer": "prestateTracer", "tracerConfig": {"diffMode": True}}
+    try:
+        diff: TracedDiff = await node.call(TracedDiff, "debug_traceTransaction", hexes.show(tx_hash), options)
+    except RpcError as error:
+        if error.unsupported:
+            return None
+        raise
+    return diff
+
+
+def balance_change(diff: TracedDiff, account: bytes) -> BalanceStep | None:
+    """The account's balance before and after the transaction; None where it did not change."""
+    pre, post = _find(diff.pre, hexes.show(account)), _find(diff.post, hexes.show(account))
+    if post is None or post.balance is None:
+        return None
+    before = hexes.quantity(pre.balance) if pre is not None else 0
+    return BalanceStep(before, hexes.quantity(post.balance))
+
+
 @dataclass(frozen=True)
 class BlockChanges:
     """`changes` by account. `doubtful` accounts were in a `pre` without a `post`: destroyed by geth's rule, merely touched by some other

@@ -40,6 +40,35 @@ async def read_accounts(
     return out
 
 
+async def changed_between(
+    node: Node, before: bytes, after: bytes, wanted: Mapping[bytes, frozenset[bytes]]
+) -> dict[bytes, AccountChange]:
+    """The wanted slots, and the balances of their accounts, that differ between the ends of two blocks, with the later value.
+
+    Exact whatever changed them, logs or none. Raises `HeadMoved` if a block is gone.
+    """
+    order = sorted(wanted)
+    places = [(a, key) for a in order for key in sorted(wanted[a])]
+    calls = [
+        call
+        for block in (before, after)
+        for call in (
+            *(call_of(str, "eth_getBalance", hexes.show(a), at(block)) for a in order),
+            *(call_of(str, "eth_getStorageAt", hexes.show(a), hexes.show(key), at(block)) for a, key in places),
+        )
+    ]
+    answers = await node.all_of(calls)
+    half = len(answers) // 2
+    out: dict[bytes, AccountChange] = {}
+    for address, old, new in zip(order, answers[:half], answers[half:], strict=False):
+        if hexes.quantity(old) != hexes.quantity(new):
+            out.setdefault(address, AccountChange()).balance = hexes.quantity(new)
+    for (address, key), old, new in zip(places, answers[len(order) : half], answers[half + len(order) :], strict=True):
+        if hexes.word(old) != hexes.word(new):
+            out.setdefault(address, AccountChange()).slots[key] = hexes.word(new)
+    return out
+
+
 async def balances(node: Node, block_hash: bytes, accounts: list[bytes]) -> list[int]:
     """Native balances in wei as of the end of the block."""
     calls = [call_of(str, "eth_getBalance", hexes.show(a), at(block_hash)) for a in accounts]

@@ -68,6 +68,11 @@ class Ingest:
         assert self.error is None, self.error
         return self.progress.pending if self.progress else 0
 
+    @property
+    def pools(self) -> int:
+        assert self.error is None, self.error
+        return self.progress.pools if self.progress else 0
+
     def wait_ended(self) -> None:
         self._thread.join(20)
         assert not self._thread.is_alive()
