@@ -23,11 +23,13 @@ demo: setup ## run the whole pipeline on a local chain and a local Kafka, and pr
 	@$(BIN)/sluice demo
 
 test: setup lint types ## style, types and all tests
-	@echo "sluice test: all tests"
-	@$(PYTEST)
+	@echo "sluice test: unit and flow tests"
+	@$(PYTEST) tests/unit tests/flow -n 2 --dist loadgroup
+	@echo "sluice test: real Kafka, real chain, recorded data, killed processes"
+	@$(PYTEST) tests/kafka tests/chain tests/acceptance tests/chaos --durations=15
 
-test-fast: setup ## the unit tests only
-	@$(PYTEST) tests/unit -q
+test-fast: setup ## the unit tests without the slow ones, in under two minutes
+	@$(PYTEST) tests/unit -q -n 2 -m "not slow"
 
 lint: setup ## style, without changing anything
 	@echo "sluice test: style"

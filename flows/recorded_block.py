@@ -44,6 +44,7 @@ from schemas.config import (
 )
 from schemas.decisions import EventKind
 from schemas.known import V2_FACTORIES, WRAPPED_NATIVE
+from schemas.pools import PoolRecord
 
 #: Where the executor stands in the block's state: an address nobody else has.
 EXECUTOR = bytes.fromhex("51c1ce" + "00" * 16 + "01")
@@ -58,9 +59,13 @@ class BlockError(RuntimeError):
 
 @dataclass(frozen=True)
 class PoolCheck:
-    """One V2 pool after the block as it was: reserves by the flow, and by the chain's own state."""
+    """One V2 pool after the block as it was: reserves by the flow, and by the chain's own state.
+
+    `refusal` says why the flow does not track the address at all (it does not answer as a pair); there is nothing to compare then.
+    """
 
     pool: bytes
+    refusal: str
     flow: tuple[int, int] | None
     chain: tuple[int, int]
 
@@ -82,8 +87,8 @@ class BlockRun:
 
     @property
     def ok(self) -> bool:
-        """Whether every pool's reserves in the running flow are the chain's own."""
-        return self.digests_agree and all(check.equal for check in self.pools)
+        """Whether the reserves of every pool that the running flow tracks are the chain's own."""
+        return self.digests_agree and all(check.equal for check in self.pools if not check.refusal)
 
 
 class RecordedBlock:
@@ -232,19 +237,22 @@ class RecordedBlock:
         assert self.flows is not None
         seq = self._applied(config)
         assert seq is not None
+        refusals: dict[bytes, str] = {}
         shards = [GraphShard() for _ in range(config.search.shards)]
         for event in read_events(config.kafka, config.chain.id, until_seq=seq):
             for shard, (_, message) in zip(shards, fan_out(event, len(shards)), strict=True):
                 shard.apply(message)
-            if event.seq == seq:
-                head = event.parts[0]
-                assert isinstance(head, BlockRecord) and head.number == self.bundle.number
+            head = event.parts[0]
+            if isinstance(head, PoolRecord):
+                refusals[head.address] = head.refusal
+        assert isinstance(head, BlockRecord) and head.number == self.bundle.number
         states = {address: tracked.pool for shard in shards for address, tracked in shard.pools.items()}
         checks = []
         for address, truth in sorted(self.v2_pools.items()):
             pool = states.get(address)
             flow = None if pool is None else (pool.reserve0, pool.reserve1)  # type: ignore[attr-defined]
-            checks.append(PoolCheck(address, flow, truth))
+            refusal = refusals.get(address, "") if pool is None else ""
+            checks.append(PoolCheck(address, refusal, flow, truth))
         digest = combine(shard.digest for shard in shards)
         return tuple(checks), self.flows.decisions(config)[seq].state_digest == digest
 

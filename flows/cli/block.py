@@ -60,8 +60,9 @@ def block_as_json(run: BlockRun, report: Report) -> dict[str, Any]:
         "transactions": run.transactions,
         "transactions_left_out": run.left_out,
         "events": report.events,
-        "pools_checked": len(run.pools),
+        "pools_checked": sum(not check.refusal for check in run.pools),
         "pools_equal": sum(check.equal for check in run.pools),
+        "pools_refused": {f"0x{check.pool.hex()}": check.refusal for check in run.pools if check.refusal},
         "state_digest_agrees": run.digests_agree,
         "opportunities": report.opportunities,
         "bundles_sent": report.bundles_sent,
@@ -79,5 +80,5 @@ def _show(run: BlockRun, report: Report) -> None:
         shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
         out.print(f"{name.replace('_', ' '):24}{shown}", highlight=False)
     for check in run.pools:
-        if not check.equal:
+        if not check.equal and not check.refusal:
             out.print(f"[red]pool 0x{check.pool.hex()}: the flow has {check.flow}, the chain {check.chain}[/red]")

@@ -22,6 +22,8 @@ EXPECTED = {
     ("infra.devnet.genesis", "BadBundle"),
     ("infra.devnet.genesis", "UnplayableBlock"),
     ("infra.toolchain.paths", "ToolMissing"),
+    ("operators.graph.journal", "JournalError"),
+    ("operators.market.heads", "HeadError"),
     ("flows.cluster", "ProcessDied"),
     ("flows.processes", "FlowDied"),
     ("flows.processes", "Inconsistent"),

@@ -55,8 +55,9 @@ def run_flow(
         cause = _cause(error)
         if cause is error:
             raise
-        # The engine's frames say where in the engine; people need what went wrong.
-        raise cause from error
+        # The engine's frames say where in the engine; people need what went wrong. Without a cause of its own: the engine's error
+        # was raised from this one, and a circle keeps printers of tracebacks busy for ever.
+        raise cause from None
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -11,7 +11,7 @@ from operators.graph.digest import MODULUS, entry_digest
 from operators.graph.journal import DEPTH, Entry, Journal
 from operators.graph.messages import AccountUpdate, PoolUpdate, ShardInput, ShardOutput
 from operators.pools import FAMILIES
-from operators.pools.base import BadLog, Pool
+from operators.pools.base import BadLog, BadState, Pool
 from schemas.decisions import EventKind
 from schemas.pools import AccountSlots, PoolOp, PoolRecord
 from schemas.witness import AccountState
@@ -142,7 +142,16 @@ class GraphShard:
         if family is None:
             self._faults.append("unknown_family")
             return
-        self._set_pool(record.address, Tracked(family.from_record(record), record.refusal, record.needs))
+        try:
+            pool = family.from_record(record)
+        except BadState:
+            # A refused address need not be a pool at all: there is nothing to track. One that was admitted is a fault.
+            if not record.refusal:
+                self._faults.append("bad_state")
+            if known is not None:
+                self._set_pool(record.address, None)
+            return
+        self._set_pool(record.address, Tracked(pool, record.refusal, record.needs))
 
     def _apply_account(self, state: AccountState) -> None:
         account = self.accounts.setdefault(state.address, Account())
@@ -156,7 +165,7 @@ class GraphShard:
         account.slots.update(slots)
         self._changed_accounts.setdefault(state.address, {}).update(dict.fromkeys(slots))
 
-    def _set_pool(self, address: bytes, tracked: Tracked) -> None:
+    def _set_pool(self, address: bytes, tracked: Tracked | None) -> None:
         self._journal.note(UndoPool(address, self.pools.get(address)))
         self._put_pool(address, tracked)
 

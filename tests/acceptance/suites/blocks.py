@@ -2,7 +2,7 @@
 
 Each V2 pool that a block touched is one case: after the block as it was, its reserves in the running flow must be those of the chain's
 own state. Each included bundle is one more: what it brought must be what was predicted; where it is not, the settlement's reason is
-counted as refused, and no reason is wrong. Refused besides: `no_v2_pools`, `many_blocks` (a file with several blocks has no single
+counted as refused, and no reason is wrong. Refused besides: `not_a_pair` (the flow found that the address is no V2 pair), `no_v2_pools`, `many_blocks` (a file with several blocks has no single
 state before it), `blob_transaction_left_out` (a node takes none without its blobs), `unplayable` (no node with the block's rules).
 
 Needs the local broker and node. `SLUICE_ACCEPTANCE_BLOCKS=N` takes N files spread over the folder, for a short run.
@@ -17,9 +17,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from flows.processes import FlowProcesses
-from flows.recorded_block import BlockRun, RecordedBlock
-from infra.devnet.genesis import UnplayableBlock
+from flows.processes import FlowDied, FlowProcesses
+from flows.recorded_block import BlockError, BlockRun, RecordedBlock
+from infra.devnet.builder import BuilderError
+from infra.devnet.genesis import BadBundle, UnplayableBlock
 from infra.kafka.broker import LocalBroker
 from schemas.config import load_config
 from schemas.settlements import Outcome, SettlementRecord
@@ -73,6 +74,9 @@ def _run_one(result: SuiteResult, path: Path, folder: Path, broker: LocalBroker)
     except UnplayableBlock:
         result.refuse("unplayable")
         return
+    except (FlowDied, BlockError, BuilderError, BadBundle) as error:
+        result.fail(f"{path.name}: {error}")
+        return
     _judge_pools(result, path.name, run)
     for row in rows:
         if row.outcome in (Outcome.INCLUDED, Outcome.REVERTED):
@@ -81,7 +85,9 @@ def _run_one(result: SuiteResult, path: Path, folder: Path, broker: LocalBroker)
 
 def _judge_pools(result: SuiteResult, name: str, run: BlockRun) -> None:
     for check in run.pools:
-        if check.equal and run.digests_agree:
+        if check.refusal:
+            result.refuse(check.refusal)
+        elif check.equal and run.digests_agree:
             result.right()
         elif run.left_out:
             result.refuse("blob_transaction_left_out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -140,6 +141,25 @@ def test_a_log_outside_the_model_suspends_the_pool_and_is_counted() -> None:
     assert answer.pools[0].refusal == "bad_log:wrong_length"
     shard.apply(revert(3, 1))
     assert shard.pools[POOLS[0]].refusal == ""
+
+
+def test_a_refused_address_that_is_no_pool_is_not_tracked_and_an_admitted_one_is_a_fault() -> None:
+    shard = GraphShard()
+    shard.apply(block(0, 0))
+    nothing = TokenInfo(bytes(20), "", None)
+    refused = msgspec.structs.replace(pool_record(POOLS[0], refusal="not_a_pair"), token0=nothing, token1=nothing)
+    assert shard.apply(pool_event(1, refused)).faults == ()
+    admitted = msgspec.structs.replace(refused, refusal="")
+    assert shard.apply(pool_event(2, admitted)).faults == ("bad_state",)
+    assert not shard.pools
+    shard.apply(pool_event(3, pool_record(POOLS[0])))
+    answer = shard.apply(pool_event(4, refused))
+    assert not shard.pools and answer.pools[0].plain is None
+    shard.apply(pool_event(5, pool_record(POOLS[0])))
+    shard.apply(block(6, 1))
+    shard.apply(pool_event(7, refused))
+    shard.apply(revert(8, 1))
+    assert POOLS[0] in shard.pools
 
 
 def test_reverts_that_cannot_be_answered_stop_with_an_error() -> None:
