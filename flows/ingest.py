@@ -401,7 +401,7 @@ class Session:
             if isinstance(plan, TooDeep):
                 raise IngestStopped(
                     f"the node's chain leaves the log's below block {plan.floor} (the log's head is {plan.tip}): a reorg deeper than "
-                    f"{self._config.ingest.reorg_depth} blocks, or a node of another chain. Nothing was written; check the node, or start "
+                    f"{self._config.ingest.reorg_depth} blocks or than the log is long, or a node of another chain. Nothing was written; check the node, or start "
                     "a new log with another kafka.topic_prefix"
                 )
             assert isinstance(plan, NeedHeaders)

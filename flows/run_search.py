@@ -14,6 +14,7 @@ from infra.runtime.drain import Drain
 from infra.runtime.metrics import serve_metrics
 from infra.runtime.run_flow import probe_broker, run_flow
 from infra.runtime.stages import StageClock, StampedSource
+from operators.simulation.engines import describe
 from schemas.config import Config
 
 log = logging.getLogger("sluice.search")
@@ -45,6 +46,7 @@ def run_search(
     """
     probe_broker(config.kafka)
     log.info("search on chain %d, %s", config.chain.id, mode(config))
+    log.info("%s", describe(config.search.engine))
     if (port := serve_metrics(_port(config, process_id))) is not None:
         log.info("metrics on http://127.0.0.1:%d/metrics", port)
     clock = StageClock(trace)

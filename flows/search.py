@@ -21,7 +21,7 @@ from operators.market.react import MarketSettings
 from operators.market.step import market
 from operators.observe import Observe, ignore
 from operators.simulation.engine import Engine
-from operators.simulation.pyrevm_engine import PyrevmEngine
+from operators.simulation.engines import make_engine
 from operators.simulation.step import simulation
 from schemas.config import Config
 from schemas.decisions import DecisionRecord
@@ -38,11 +38,6 @@ def encode_route(token: bytes, amount_in: int, min_profit: int, hops: Sequence[H
     """A route as the executor's calldata."""
     packed = [ExecutorHop(h.pool, h.zero_for_one, int(h.amount_out), EXECUTOR_KINDS[h.family]) for h in hops]
     return encode_execute(token, amount_in, min_profit, packed)
-
-
-def make_engine() -> Engine:
-    """The engine behind the simulation seam."""
-    return PyrevmEngine()
 
 
 def market_settings(config: Config) -> MarketSettings:
@@ -70,7 +65,7 @@ def decision_settings(config: Config) -> DecisionSettings:
         max_position_wei=config.decide.max_position_wei,
         max_gas=config.decide.max_gas,
         tip_share_bps=config.decide.tip_share_bps,
-        engine=make_engine().name,
+        engine=make_engine(config.search.engine).name,
         config_digest=config.decision_digest(),
     )
 
@@ -99,11 +94,14 @@ def build(
     search, decision = market_settings(config), decision_settings(config)
     shards, simulation_shards = config.search.shards, config.search.simulation_shards
 
+    def engine() -> Engine:
+        return make_engine(config.search.engine)
+
     flow = Dataflow(FLOW_ID)
     events = op.input("events", flow, source)
     changes = graph_state("graph_state", events, shards, config.ingest.reorg_depth)
-    reactions = market("market", events, changes, shards, search, make_engine, encode_route, observe)
-    verdicts = simulation("simulate", reactions, simulation_shards, make_engine)
+    reactions = market("market", events, changes, shards, search, engine, encode_route, observe)
+    verdicts = simulation("simulate", reactions, simulation_shards, engine)
     decided = op.key_rm("decided", decide("decide", reactions, verdicts, simulation_shards, decision, observe))
     # Records before bundles: a submission never exists without the decision that explains it being on its way.
     op.output("records", op.flat_map("to_records", decided, records_of), records)

@@ -110,7 +110,7 @@ class ChainConfig(Section):
     http_url: str
     ws_url: str
     anchor: HexAddress
-    fork: Literal["Istanbul", "Berlin", "London", "Merge", "Shanghai", "Cancun", "Prague"] = "Prague"
+    fork: Literal["Istanbul", "Berlin", "London", "Merge", "Shanghai", "Cancun", "Prague", "Osaka"] = "Prague"
     request_timeout_s: float = Field(10.0, gt=0)
     silent_after_s: float = Field(60.0, gt=0)
     block_seconds: int = Field(12, ge=1)
@@ -166,8 +166,13 @@ class ExecutorConfig(Section):
 
 
 class SearchConfig(Section):
-    """Routes and simulation. `shards` is part of the saved state's layout: changing it needs a new state directory."""
+    """Routes and simulation. `shards` is part of the saved state's layout: changing it needs a new state directory.
 
+    `engine`: `revm` is our extension (rules up to Osaka), `pyrevm` the fallback (up to Cancun and what it can do exactly of Prague);
+    `auto` takes the extension where it is built. Each decision names the engine that judged it, and a replay insists on it.
+    """
+
+    engine: Literal["auto", "revm", "pyrevm"] = "auto"
     max_hops: int = Field(3, ge=2, le=3)
     shards: int = Field(16, ge=1, le=256)
     simulation_shards: int = Field(4, ge=1, le=64)

@@ -22,6 +22,7 @@ EXPECTED = {
     ("infra.devnet.genesis", "BadBundle"),
     ("infra.devnet.genesis", "UnplayableBlock"),
     ("infra.toolchain.paths", "ToolMissing"),
+    ("operators.simulation.engines", "EngineUnavailable"),
     ("operators.graph.journal", "JournalError"),
     ("operators.market.heads", "HeadError"),
     ("flows.cluster", "ProcessDied"),

@@ -133,7 +133,7 @@ class Decision:
             return None, "cooldown"
         if route.hops[0].amount_in > settings.max_position_wei:
             return None, "above_position_cap"
-        if gas_limit(verdict.gas_used, settings.max_gas) >= settings.max_gas:
+        if gas_limit(verdict.gas_used, settings.max_gas, event.seq) >= settings.max_gas:
             return None, "above_gas_cap"
         cost = price(route.gross, verdict.gas_used, event.base_fee, settings.tip_share_bps)
         if cost.net < settings.min_net_wei:
@@ -171,7 +171,7 @@ class Decision:
             sender=transaction.sender,
             to=transaction.to,
             nonce=transaction.nonce,
-            gas_limit=gas_limit(offer.verdict.gas_used, self._settings.max_gas),
+            gas_limit=gas_limit(offer.verdict.gas_used, self._settings.max_gas, event.seq),
             # The next base fee is known exactly; a higher cap would only let an unknown block take more.
             max_fee=Wide(event.base_fee + offer.price.priority_fee),
             priority_fee=Wide(offer.price.priority_fee),

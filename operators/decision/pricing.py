@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 BPS = 10_000
+#: How many decisions in a row have gas limits of their own.
+LIMITS = 4096
 
 
 class Price(NamedTuple):
@@ -28,7 +30,11 @@ def price(gross: int, gas_used: int, base_fee: int, tip_share_bps: int) -> Price
     return Price(priority_fee, gas_cost, tip, surplus - tip)
 
 
-def gas_limit(gas_used: int, max_gas: int) -> int:
+def gas_limit(gas_used: int, max_gas: int, seq: int) -> int:
     """The limit to sign: execution may need more than is charged, since refunds (EIP-3529: up to a fifth of what was used)
-    come at the end; a quarter more than the charge covers it, and a little is added for a slot gone cold."""
-    return min(max_gas, gas_used + gas_used // 4 + 10_000)
+    come at the end; a quarter more than the charge covers it, and a little is added for a slot gone cold.
+
+    The event's `seq` shows in it, so that no two decisions sign the same transaction: where a block is replaced by one like it,
+    the same route is found at the same price, and what is mined must be settled by one of the two.
+    """
+    return min(max_gas, gas_used + gas_used // 4 + 10_000 + seq % LIMITS)

@@ -26,6 +26,10 @@ class BadLogReason(StrEnum):
     WRONG_TOPIC_COUNT = "wrong_topic_count"
     WRONG_LENGTH = "wrong_length"
     OVERFLOW = "overflow"
+    #: A tick or a price that no pool of the family can have.
+    OUT_OF_RANGE = "out_of_range"
+    #: A log that cannot follow on the state: something before it is missing or doubled.
+    CONTRADICTS_STATE = "contradicts_state"
 
 
 class BadLog(ValueError):
@@ -47,6 +51,12 @@ class QuoteRefusal(StrEnum):
     INSUFFICIENT_LIQUIDITY = "insufficient_liquidity"
     INVARIANT = "invariant"
     OVERFLOW = "overflow"
+    #: The price limit is behind the price, or beyond what the protocol allows.
+    PRICE_LIMIT = "price_limit"
+    #: The pool does what the family's arithmetic does not know; its own refusal says what.
+    NOT_MODELLED = "not_modelled"
+    #: The direction is no single constant-product curve.
+    NO_SINGLE_CURVE = "no_single_curve"
 
 
 class QuoteRefused(ValueError):
@@ -157,7 +167,7 @@ class Pool(Protocol):
         infinity where nothing can be traded. For screening only, never for amounts."""
 
     def constant_product(self, token_in: bytes, token_out: bytes | None = None) -> ConstantProduct:
-        """This direction as a constant-product curve, which is what sizing understands."""
+        """This direction as a constant-product curve, which is what sizing understands. Raises `QuoteRefused` where it is none."""
 
 
 class Quote(NamedTuple):

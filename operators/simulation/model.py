@@ -130,7 +130,8 @@ class BlockEnv:
     """The block that transactions run in. `base_fee` in wei per gas (0 before London), `timestamp` in unix seconds.
 
     `difficulty` counts before the merge, `prevrandao` from it on. `excess_blob_gas` is this block's. `block_hashes` are the
-    hashes of earlier blocks by number, for engines that can answer BLOCKHASH.
+    hashes of earlier blocks by number, for engines that can answer BLOCKHASH. `blob_fraction` is the update fraction of the
+    blob base fee where the chain's blob schedule (EIP-7892) departs from the fork's; 0: the fork's.
     """
 
     chain_id: int
@@ -144,6 +145,7 @@ class BlockEnv:
     excess_blob_gas: int
     fork: str
     block_hashes: dict[int, bytes] = field(default_factory=dict, compare=False)
+    blob_fraction: int = 0
 
 
 class Authorization(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from operators.simulation.checks import check_needs, check_transaction
 from operators.simulation.engine import Execution, Refusal, UnknownAccounts
@@ -29,7 +30,8 @@ class PyrevmEngine:
     The calls that Prague and Cancun make before a block's first transaction (EIP-2935, EIP-4788) are the caller's.
     """
 
-    name = "pyrevm"
+    #: With the version: two engines that may judge differently never have one name.
+    name = f"pyrevm {version('pyrevm')}"
 
     def __init__(self, errors: ErrorTable | None = None) -> None:
         self._errors = errors or ErrorTable()
@@ -99,9 +101,11 @@ class PyrevmEngine:
 
 
 def _check_fork(env: BlockEnv) -> Verdict | None:
-    if env.fork in FORKS:
-        return None
-    return refused(Refusal.UNSUPPORTED_FORK, f"fork {env.fork!r} is none of {', '.join(FORKS)}")
+    if env.fork not in FORKS:
+        return refused(Refusal.UNSUPPORTED_FORK, f"fork {env.fork!r} is none of {', '.join(FORKS)}")
+    if env.blob_fraction not in (0, FORKS[env.fork].blob_fraction):
+        return refused(Refusal.UNSUPPORTED_FORK, f"{env.fork} with blob update fraction {env.blob_fraction}")
+    return None
 
 
 def _after(refusal: Verdict, count: int) -> list[Verdict]:

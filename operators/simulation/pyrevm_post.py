@@ -24,7 +24,7 @@ def after(witness: Witness, env: BlockEnv, tx: Transaction, run: Run, unknown: U
     after = Witness({}, {})
     for address, touched in shown(lambda: read_journal(run.evm.journal_str)).items():
         before = run.state.accounts.get(address)
-        if before is None and not touched.created:
+        if before is None and not touched.created and (unknown is UnknownAccounts.REFUSE or not touched.balance):
             continue  # a precompile or a coinbase of which nothing is known: that stays so
         view = _changed(before or ABSENT, touched, after.codes)
         if address == tx.sender:

@@ -79,11 +79,28 @@ class Run(NamedTuple):
     variant: Variant
     raw_gas: int
 
-    @property
-    def outcome(self) -> tuple[object, ...]:
-        """What two runs must share to count as the same."""
+    def outcome(self, sender: bytes, coinbase: bytes) -> tuple[object, ...]:
+        """What two runs must share to count as the same: the verdict, and what became of the state.
+
+        The balances of sender and coinbase count from what the variant gave them.
+        """
         verdict = self.verdict
-        return verdict.kind, verdict.gas_used, verdict.logs, verdict.output
+        given = {sender: self.variant.sender_balance}
+        if self.variant.coinbase is not None:
+            given[coinbase] = self.variant.coinbase.balance
+        state = [
+            (
+                address,
+                touched.nonce,
+                touched.balance - given.get(address, 0),
+                touched.code,
+                touched.destroyed,
+                sorted((key, after) for key, (before, after) in touched.slots.items() if before != after),
+            )
+            for address, touched in shown(lambda: read_journal(self.evm.journal_str)).items()
+            if touched.touched
+        ]
+        return verdict.kind, verdict.gas_used, verdict.logs, verdict.output, state
 
 
 class TransactionRun:
@@ -245,6 +262,8 @@ class TransactionRun:
             code = b"" if view.code_hash == EMPTY_CODE_HASH else codes.get(view.code_hash)
             if code is None:
                 self._unusable[address] = Refusal.MISSING_CODE
+            elif not view.nonce and not code and any(value.strip(b"\0") for value in view.slots.values()):
+                self._unusable[address] = Refusal.IMPOSSIBLE_ACCOUNT
             elif code.startswith(_DELEGATION) and self._fork.calldata_floor:
                 self._unusable[address] = Refusal.DELEGATED_ACCOUNT
             else:
@@ -301,6 +320,7 @@ class TransactionRun:
         what = {
             Refusal.MISSING_ACCOUNT: "is not in the witness",
             Refusal.MISSING_CODE: "has a code that is not in the witness",
+            Refusal.IMPOSSIBLE_ACCOUNT: "has storage, but neither code nor nonce (EIP-7610)",
             Refusal.DELEGATED_ACCOUNT: "runs the code of another account (EIP-7702)",
             Refusal.UNSUPPORTED_PRECOMPILE: "is a precompile of Prague (EIP-2537)",
         }[reason]
@@ -346,8 +366,11 @@ class TransactionRun:
         self._state = LoadedState(wanted, self._witness.codes, self._store, self._fork)
         return None if run is None else self._attempt(variant)
 
+    def _outcome(self, run: Run) -> tuple[object, ...]:
+        return run.outcome(self._tx.sender, self._env.coinbase)
+
     def _must_agree(self, run: Run, variant: Variant, what: str) -> None:
-        if self._attempt(variant).outcome != run.outcome:
+        if self._outcome(self._attempt(variant)) != self._outcome(run):
             raise RefusedRun(refused(Refusal.UNSUPPORTED_OPCODE, f"the result depends on {what}"))
 
     def _with_base_fee(self, plain: Run | None, variant: Variant) -> Run:
@@ -366,7 +389,9 @@ class TransactionRun:
                 run = self._attempt(carrying)
                 if self._reachable({carrier}):
                     continue
-                if not self._stand_in_visible() or any(run.outcome == other.outcome for other in opinions):
+                if not self._stand_in_visible() or any(
+                    self._outcome(run) == self._outcome(other) for other in opinions
+                ):
                     return run
                 if self._value_is_unused(run, carrying):
                     return plain or self._attempt(variant)
@@ -381,7 +406,8 @@ class TransactionRun:
         if carrying.carrier == GASLIMIT:  # cannot show less than the transaction's own limit
             return False
         shown = (0, _HIGHEST_CARRIED)
-        return all(self._attempt(carrying._replace(carried=value)).outcome == run.outcome for value in shown)
+        outcome = self._outcome(run)
+        return all(self._outcome(self._attempt(carrying._replace(carried=value))) == outcome for value in shown)
 
     def _carriers(self) -> Iterator[int]:
         """Opcodes whose value can be set to the base fee without changing anything else, while no code uses them."""

@@ -9,6 +9,7 @@ from operators.simulation.checks import check_needs
 from operators.simulation.effects import Effects
 from operators.simulation.engine import Execution, Refusal, UnknownAccounts
 from operators.simulation.model import BlockEnv, Needs, Transaction, Witness
+from operators.simulation.packed import BadPackedWitness
 from operators.simulation.revert import ErrorTable
 from operators.simulation.revm_inputs import native_block, native_transaction, plain_witness, until_inexpressible
 from operators.simulation.verdict import Verdict, refused
@@ -120,22 +121,23 @@ class RevmEngine:
         """See `Engine.execute_each`."""
         if needs and len(needs) != len(txs):
             raise ValueError(f"{len(needs)} needs for {len(txs)} transactions: give one for each, or none")
-        block = native_block(env)
-        if isinstance(block, Verdict):
-            return [block] * len(txs)
-        lacking = [check_needs(witness, need) for need in needs] or [None] * len(txs)
-        natives = [missing or native_transaction(tx) for tx, missing in zip(txs, lacking, strict=True)]
-        found = iter(
-            sluice_evm.execute_each(
-                self._witness(witness),
-                block,
-                [native for native in natives if not isinstance(native, Verdict)],
-                threads=self._threads,
-                absent=unknown is UnknownAccounts.ABSENT,
-                budget=self._budget,
-            )
-        )
-        return [native if isinstance(native, Verdict) else self._verdict(next(found), 0, 0) for native in natives]
+        lacking = [check_needs(witness, need) for need in needs]
+        return self._each(self._witness(witness), env, txs, lacking, unknown)
+
+    def execute_each_packed(
+        self,
+        packed: bytes,
+        env: BlockEnv,
+        txs: Sequence[Transaction],
+        unknown: UnknownAccounts = UnknownAccounts.REFUSE,
+    ) -> list[Verdict]:
+        """`execute_each` on a packed witness (see `packed`), as it comes out of a record. Raises `BadPackedWitness`."""
+        self._make_room()
+        try:
+            witness = sluice_evm.Witness.parse(packed, self._codes)
+        except sluice_evm.WitnessError as error:
+            raise BadPackedWitness(str(error)) from None
+        return self._each(witness, env, txs, [], unknown)
 
     def begin_block(
         self,
@@ -159,20 +161,55 @@ class RevmEngine:
             raise SystemCallRefused(run.refused.reason, run.refused.detail)
         return witness.layered(plain_witness(run.changes))
 
+    def _each(
+        self,
+        witness: sluice_evm.Witness,
+        env: BlockEnv,
+        txs: Sequence[Transaction],
+        lacking: Sequence[Verdict | None],
+        unknown: UnknownAccounts,
+    ) -> list[Verdict]:
+        block = native_block(env)
+        if isinstance(block, Verdict):
+            return [block] * len(txs)
+        natives = [
+            missing or native_transaction(tx) for tx, missing in zip(txs, lacking or [None] * len(txs), strict=True)
+        ]
+        found = iter(
+            sluice_evm.execute_each(
+                witness,
+                block,
+                [native for native in natives if not isinstance(native, Verdict)],
+                threads=self._threads,
+                absent=unknown is UnknownAccounts.ABSENT,
+                budget=self._budget,
+            )
+        )
+        return [native if isinstance(native, Verdict) else self._verdict(next(found), 0, 0) for native in natives]
+
     def _witness(self, witness: Witness) -> sluice_evm.Witness:
         seen, count = self._seen_codes
         # Codes go by their hash: a dictionary that was seen and has not grown holds nothing new.
         if seen is not witness.codes or count != len(witness.codes):
-            if len(self._codes) > _MOST_CODES:
-                self._codes.clear()
+            self._make_room()
             for code_hash, code in witness.codes.items():
                 if code_hash not in self._codes:
                     self._codes.add_checked(code_hash, code)
             self._seen_codes = (witness.codes, len(witness.codes))
         return sluice_evm.Witness.of_views(witness.accounts, self._codes)
 
+    def _make_room(self) -> None:
+        if len(self._codes) > _MOST_CODES:
+            self._codes.clear()
+            self._seen_codes = ({}, 0)
+
     def _verdict(self, native: sluice_evm.Verdict, tx_index: int, first_log: int) -> Verdict:
-        kind, reason, detail, output = _KINDS[native.kind], native.reason[:64], native.detail, native.output
+        kind, reason, detail, output = (
+            _KINDS[native.kind],
+            native.reason[:64],
+            native.detail,
+            native.created or native.output,
+        )
         if kind is VerdictKind.REVERTED:
             reason, detail = self._errors.decode(output)
         logs = tuple(

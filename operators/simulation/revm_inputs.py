@@ -34,6 +34,7 @@ def native_block(
             prevrandao=env.prevrandao,
             difficulty=env.difficulty,
             excess_blob_gas=env.excess_blob_gas,
+            blob_fraction=env.blob_fraction or None,
             block_hashes=env.block_hashes,
             parent_hash=parent_hash,
             beacon_root=beacon_root,

@@ -14,7 +14,7 @@ class Verdict(NamedTuple):
     `gas_used` is the receipt's figure (after refunds and the calldata floor) and 0 where refused; `effective_gas_price` in wei
     per gas. `reason` is machine-readable: the revert's name, the halt's name, or a `Refusal`; `detail` is for people. `logs`
     are there for successes only, numbered from 0 within the call that made them; `output` is the returned or reverted data
-    (for a creation: empty).
+    (for a creation: the address of the contract it made).
     """
 
     kind: VerdictKind

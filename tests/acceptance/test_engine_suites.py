@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from operators.simulation.revm_engine import available
 from tests.acceptance.suites import evm, state_tests
 from tests.acceptance.trie import root
 from tests.shared_data import recorded
@@ -30,6 +33,7 @@ def test_a_wrong_root_is_found(tmp_path: Path) -> None:
     assert evm.run(put(tmp_path, bundle)).wrong >= 1
 
 
+@pytest.mark.skipif(not available(), reason="the extension sluice_evm is not built")
 def test_a_wrong_prestate_is_found(tmp_path: Path) -> None:
     bundle = recorded(BUNDLE)
     sender = bundle["blocks"][0]["transactions"][9]["from"]

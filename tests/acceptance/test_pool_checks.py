@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from operators.pools import pancake_v3
 from operators.pools.uniswap_v3 import V3Pool
 from operators.pools.uniswap_v4 import V4Pool
 from tests.acceptance.result import SuiteResult
@@ -63,6 +64,12 @@ def truth_price(content: Any) -> None:
     pool["post"]["sqrtPriceX96"] += "0"
 
 
+def pancake_amount(content: Any) -> None:
+    logs = [log for receipts in content["receipts"] for receipt in receipts for log in receipt["logs"]]
+    log = next(log for log in logs if log["topics"] and log["topics"][0] == "0x" + pancake_v3.SWAP_TOPIC.hex())
+    log["data"] = log["data"][:65] + ("1" if log["data"][65] == "0" else "0") + log["data"][66:]
+
+
 SWAPS = "derived/swap_vectors_from_blocks.json.xz"
 CORE = "Uniswap__v3-core"
 ENS = "Bella-DeFinTech__uniswap-v3-simulator/v3_ENS_WETH_full_history.json.xz"
@@ -77,6 +84,7 @@ ENS = "Bella-DeFinTech__uniswap-v3-simulator/v3_ENS_WETH_full_history.json.xz"
         ("v3_vectors", f"{CORE}/pool_swap_vectors.json", vector_reverts),
         ("v3_vectors", f"{CORE}/math_vectors.json", step_fee),
         ("v3_history", ENS, history_price),
+        ("pancake_swaps", "consensys__linea-monorepo/linea_4323985-4323985.json.xz", pancake_amount),
         ("v3_logs", "risechain__pevm/eth_19923400.json.xz", truth_price),
     ],
 )

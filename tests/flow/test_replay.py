@@ -57,7 +57,9 @@ def test_a_range_of_blocks_replays_what_was_decided_on_them(scenario: Scenario, 
     assert (result.decisions, result.equal, result.different) == (wanted, wanted, 0)
 
 
-def test_other_limits_are_refused_and_not_compared(scenario: Scenario, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_other_limits_are_refused_and_not_compared(
+    scenario: Scenario, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     config = scenario.world.config
     decide = config.decide.model_copy(update={"min_net_wei": config.decide.min_net_wei + 1})
     path = tmp_path_factory.mktemp("other") / "sluice.toml"

@@ -1,13 +1,12 @@
 """Uniswap V3: the state kept by the logs of recorded blocks, against the state in the chain's own storage after them.
 
-Each V3 pool of a replay bundle's `pool_truth` is one case. The ticks
-that its logs change or cross are first read from the recorded storage.
+Each V3 pool of a replay bundle's `pool_truth` is one case. The ticks that its logs change or cross are first read from the recorded storage.
 Refused: `no_truth` and `not_a_v3_pool` (storage laid out otherwise, so nobody could read what is true), `bad_log_…`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from operators.pools.uniswap_v3 import BURN_TOPIC, MINT_TOPIC, SWAP_TOPIC, V3Poo
 from operators.pools.v3_math.tick_math import tick_at
 from schemas.logs import Log
 from tests.acceptance.files import replay_bundles
+from tests.acceptance.recorded_swaps import logs_in_order, unhex
 from tests.acceptance.result import SuiteResult
 
 _TICKS_SLOT = 5
@@ -27,9 +27,9 @@ _UNKNOWN = 3000, 1  # fee and spacing where they were not recorded; of no effect
 def run(data: Path, result: SuiteResult) -> None:
     """Every V3 pool of every replay bundle."""
     for path, bundle in replay_bundles(data):
-        truth = {_bytes(pool): state for pool, state in bundle["pool_truth"].items() if state["kind"] == "v3"}
+        truth = {unhex(pool): state for pool, state in bundle["pool_truth"].items() if state["kind"] == "v3"}
         logs: dict[bytes, list[Log]] = {address: [] for address in truth}
-        for log in _logs(bundle):
+        for log in logs_in_order(bundle):
             if log.address in logs:
                 logs[log.address].append(log)
         for address, state in truth.items():
@@ -110,20 +110,3 @@ def _ticks(address: bytes, start: int, logs: list[Log], prestate: Mapping[str, A
 
 def _is_swap(log: Log) -> bool:
     return bool(log.topics) and log.topics[0] == SWAP_TOPIC and len(log.data) == _SWAP_LENGTH
-
-
-def _logs(bundle: Mapping[str, Any]) -> Iterator[Log]:
-    """All logs of the bundle in the order of the chain."""
-    numbered = sorted(
-        zip(bundle["blocks"], bundle["receipts"], strict=True), key=lambda pair: int(pair[0]["number"], 16)
-    )
-    for _, receipts in numbered:
-        for receipt in sorted(receipts, key=lambda receipt: int(receipt["transactionIndex"], 16)):
-            for log in receipt["logs"]:
-                topics = tuple(_bytes(topic) for topic in log["topics"])
-                tx_index, log_index = int(log["transactionIndex"], 16), int(log["logIndex"], 16)
-                yield Log(_bytes(log["address"]), topics, _bytes(log["data"]), tx_index, log_index)
-
-
-def _bytes(value: str) -> bytes:
-    return bytes.fromhex(value.removeprefix("0x"))

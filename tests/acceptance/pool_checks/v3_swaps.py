@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from operators.pools.base import QuoteRefused
 from operators.pools.uniswap_v3 import V3Pool
 from tests.acceptance.files import parse, read_all
+from tests.acceptance.recorded_swaps import difference, words_between
 from tests.acceptance.result import SuiteResult
 
 _ADDRESS, _TOKENS = b"\1" * 20, (b"\2" * 20, b"\3" * 20)
@@ -31,7 +31,7 @@ def run(data: Path, result: SuiteResult) -> None:
                 if pool is None:
                     result.refuse("ticks_not_recorded")
                     continue
-                wrong = _difference(pool, swap)
+                wrong = difference(pool, bool(swap["zeroForOne"]), _recorded(swap))
                 result.check(not wrong, f"{where}: {wrong}")
 
 
@@ -40,10 +40,8 @@ def _pool(swap: dict[str, Any], recorded: dict[str, Any]) -> V3Pool | None:
     spacing, before, after = int(swap["tickSpacing"]), swap["before"], swap["after"]
     words = {int(word): int(bits, 16) for word, bits in recorded["bitmap_known"].items()}
     nets = {int(tick): int(net) for tick, net in recorded["liquidityNet_known"].items()}
-    # Upwards the contract begins to look at the next multiple of the spacing.
-    ahead = 0 if swap["zeroForOne"] else 1
-    on_the_way = sorted(int(state["tick"]) // spacing + ahead >> 8 for state in (before, after))
-    if any(word not in words for word in range(on_the_way[0], on_the_way[1] + 1)):
+    on_the_way = words_between(int(before["tick"]), int(after["tick"]), spacing, bool(swap["zeroForOne"]))
+    if any(word not in words for word in on_the_way):
         return None
     ticks = [(word * 256 + bit) * spacing for word, bits in words.items() for bit in range(256) if bits >> bit & 1]
     crossed = range(*sorted((int(before["tick"]) + 1, int(after["tick"]) + 1)))
@@ -63,21 +61,7 @@ def _pool(swap: dict[str, Any], recorded: dict[str, Any]) -> V3Pool | None:
     )
 
 
-def _difference(pool: V3Pool, swap: dict[str, Any]) -> str:
-    """What is otherwise with us, empty if nothing. A swap is of an exact input, of an exact output, or ends at its price limit."""
-    zero_for_one, after = bool(swap["zeroForOne"]), swap["after"]
-    amounts = int(swap["amount0"]), int(swap["amount1"])
-    recorded = (*amounts, int(after["sqrtPriceX96"]), int(after["tick"]), int(after["liquidity"]))
-    found: list[tuple[int, ...]] = []
-    for specified, limit in (
-        (max(amounts), None),
-        (min(amounts), None),
-        (max(amounts) + 1, int(after["sqrtPriceX96"])),
-    ):
-        try:
-            done = pool.swap(zero_for_one, specified, limit)
-        except QuoteRefused:
-            continue
-        state = done.state
-        found.append((done.amount0, done.amount1, state.sqrt_price, state.tick, state.liquidity))
-    return "" if recorded in found else f"{found}, recorded {recorded}"
+def _recorded(swap: dict[str, Any]) -> tuple[int, int, int, int, int]:
+    after = swap["after"]
+    reached = int(after["sqrtPriceX96"]), int(after["tick"]), int(after["liquidity"])
+    return int(swap["amount0"]), int(swap["amount1"]), *reached

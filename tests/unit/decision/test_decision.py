@@ -62,9 +62,14 @@ def test_money_adds_up_and_the_tip_never_exceeds_its_share(gross: int, gas: int,
     assert p.tip <= max(0, gross - gas * base_fee) * share // 10_000
 
 
-@given(st.integers(21_000, 2_000_000), st.integers(21_000, 2_000_000))
-def test_the_signed_gas_limit_stays_under_the_cap(gas: int, cap: int) -> None:
-    assert gas_limit(gas, cap) <= cap
+@given(st.integers(21_000, 2_000_000), st.integers(21_000, 2_000_000), st.integers(0, 2**40))
+def test_the_signed_gas_limit_stays_under_the_cap(gas: int, cap: int, seq: int) -> None:
+    assert gas_limit(gas, cap, seq) <= cap
+
+
+@given(st.integers(21_000, 2_000_000), st.integers(0, 2**40), st.integers(1, 4095))
+def test_no_two_decisions_sign_the_same_transaction(gas: int, seq: int, later: int) -> None:
+    assert gas_limit(gas, 10**7, seq) != gas_limit(gas, 10**7, seq + later)
 
 
 def test_the_best_net_is_chosen_and_the_rest_is_told() -> None:

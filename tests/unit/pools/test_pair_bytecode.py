@@ -35,9 +35,19 @@ def _said(pool: V2Pool, sent: tuple[int, int], out: tuple[int, int]) -> str:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_pair_pays_the_quote_and_not_a_unit_more(seed: int) -> None:
+    _trade(seed, 60)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_ten_thousand_quotes_are_those_of_the_pair() -> None:
+    _trade(1000, 10_000)
+
+
+def _trade(seed: int, times: int) -> None:
     rnd = random.Random(seed)
     traded = 0
-    while traded < 60:
+    while traded < times:
         pool = V2Pool(PAIR, TOKEN0, TOKEN1, 3000, _size(rnd, UINT112_MAX), _size(rnd, UINT112_MAX))
         forward = rnd.random() < 0.5
         token_in = TOKEN0 if forward else TOKEN1

@@ -1,0 +1,350 @@
+"""The real pools of concentrated liquidity (v3-core, PancakeSwap v3-core, v4-core from npm) in an EVM, driven by small callers."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from abc import ABC, abstractmethod
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyrevm
+import pytest
+from eth_abi import decode, encode
+
+from infra.chain.keccak import keccak
+from infra.toolchain import paths
+from operators.pools.concentrated import ConcentratedPool
+from operators.pools.pancake_v3 import PancakeV3Pool
+from operators.pools.uniswap_v3 import V3Pool
+from operators.pools.uniswap_v4 import V4Pool
+from schemas.logs import Log
+from schemas.pools import AccountSlots
+
+OWNER = "0x" + "44" * 20
+_RICH = 2**250
+_SOURCE = Path(__file__).parent / "callers" / "Callers.sol"
+_V3_ARTIFACTS = {
+    V3Pool: ("@uniswap/v3-core", "artifacts/contracts/UniswapV3Pool.sol/UniswapV3Pool.json"),
+    PancakeV3Pool: ("@pancakeswap/v3-core", "artifacts/contracts/PancakeV3Pool.sol/PancakeV3Pool.json"),
+}
+
+
+class Reverted(Exception):
+    """The call reverted; the message is what it returned, decoded where it is text."""
+
+
+@cache
+def _compiled() -> dict[str, bytes]:
+    """Creation code of the callers by name."""
+    request = {
+        "language": "Solidity",
+        "sources": {"Callers.sol": {"content": _SOURCE.read_text()}},
+        "settings": {
+            "evmVersion": "cancun",
+            "optimizer": {"enabled": True},
+            "outputSelection": {"*": {"*": ["evm.bytecode.object"]}},
+        },
+    }
+    done = subprocess.run(
+        [str(paths.solc()), "--standard-json"], input=json.dumps(request), capture_output=True, text=True, check=True
+    )
+    answer = json.loads(done.stdout)
+    errors = [error["formattedMessage"] for error in answer.get("errors", ()) if error["severity"] == "error"]
+    assert not errors, errors
+    return {
+        name: bytes.fromhex(contract["evm"]["bytecode"]["object"])
+        for name, contract in answer["contracts"]["Callers.sol"].items()
+    }
+
+
+@cache
+def _creation_code(package: str, artifact: str) -> bytes:
+    """Creation code of a real contract. Skips the test where its npm package is not installed."""
+    try:
+        content = json.loads((paths.npm_package(package) / artifact).read_text())
+    except paths.ToolMissing as error:
+        pytest.skip(str(error))
+    code = content["bytecode"]
+    return bytes.fromhex((code["object"] if isinstance(code, dict) else code).removeprefix("0x"))
+
+
+class World:
+    """An EVM with two coins. Calls that revert change nothing."""
+
+    def __init__(self) -> None:
+        self.evm = pyrevm.EVM(spec_id="Cancun")
+        self.evm.insert_account_info(OWNER, pyrevm.AccountInfo(balance=10**30))
+        self.accounts: list[str] = []
+        self.token0, self.token1 = sorted(self.create(_compiled()["Coin"]) for _ in range(2))
+
+    def create(self, code: bytes, arguments: bytes = b"") -> str:
+        self.accounts.append(str(self.evm.deploy(OWNER, code + arguments)).lower())
+        return self.accounts[-1]
+
+    def enrich(self, *holders: str) -> None:
+        for token in (self.token0, self.token1):
+            for holder in holders:
+                self.call(token, "mint(address,uint256)", holder, _RICH)
+
+    def call(self, to: str, signature: str, *arguments: Any, returns: tuple[str, ...] = ()) -> tuple[Any, ...]:
+        kinds = _kinds(signature)
+        data = keccak(signature.encode())[:4] + encode(kinds, arguments)
+        try:
+            answer = self.evm.message_call(caller=OWNER, to=to, calldata=data)
+        except RuntimeError as error:
+            raise Reverted(_reason(str(error))) from None
+        return decode(returns, bytes(answer)) if returns else ()
+
+    def logs_of(self, address: str) -> list[Log]:
+        """The logs that a contract emitted in the last call."""
+        return [
+            Log(unhex(address), tuple(bytes(topic) for topic in log.data[0]), bytes(log.data[1]), 0, number)
+            for number, log in enumerate(self.evm.result.logs)
+            if log.address.lower() == address
+        ]
+
+    def storage(self, address: str, slot: int) -> int:
+        return int(self.evm.storage(address, slot))
+
+    def copy(self, hollowed: str, kept: dict[int, int]) -> World:
+        """A new EVM with the same accounts, in which one has no storage but what is given."""
+        other = object.__new__(World)
+        other.evm, other.token0, other.token1 = pyrevm.EVM(spec_id="Cancun"), self.token0, self.token1
+        other.accounts = self.accounts
+        for address in (OWNER, *self.accounts):
+            other.evm.insert_account_info(address, self.evm.basic(address))
+        for slot, value in kept.items():
+            # Loaded under a snapshot that is taken back, or every slot but the first would be a write of a transaction.
+            checkpoint = other.evm.snapshot()
+            other.evm.insert_account_storage(hollowed, slot, value)
+            other.evm.revert(checkpoint)
+        return other
+
+
+class RealPool(ABC):
+    """A real pool and the first state of ours. `logs` are those of the pool in the last call."""
+
+    world: World
+    emitter: str
+    caller: str
+    #: Slots: the packed price and tick, the liquidity, the ticks, the bitmap.
+    slots: tuple[int, int, int, int]
+    bare: ConcentratedPool
+
+    def __init__(self) -> None:
+        self._clean = self.world.evm.snapshot()
+
+    def clean(self) -> RealPool:
+        """This pool as it was deployed."""
+        self.world.evm.revert(self._clean)
+        self._clean = self.world.evm.snapshot()
+        return self
+
+    @property
+    def logs(self) -> list[Log]:
+        return self.world.logs_of(self.emitter)
+
+    @abstractmethod
+    def initialize(self, sqrt_price: int) -> None: ...
+
+    @abstractmethod
+    def position(self, lower: int, upper: int, amount: int) -> None: ...
+
+    @abstractmethod
+    def swap(self, zero_for_one: bool, amount: int, limit: int) -> tuple[int, int]:
+        """Amounts as V3 says them: input above zero, in `amount` as well."""
+
+    @abstractmethod
+    def set_protocol_fee(self, part0: int, part1: int) -> None: ...
+
+    def hollow(self, slots: AccountSlots) -> None:
+        """Empty the pool's contract of everything but these slots."""
+        assert unhex(self.emitter) == slots.address
+        kept = {slot: self.world.storage(self.emitter, slot) for slot in (int.from_bytes(k, "big") for k in slots.keys)}
+        self.world = self.world.copy(self.emitter, kept)
+
+    def price_tick_liquidity(self) -> tuple[int, int, int]:
+        price_slot, liquidity_slot, _, _ = self.slots
+        packed = self.world.storage(self.emitter, price_slot)
+        tick = packed >> 160 & 0xFFFFFF
+        liquidity = self.world.storage(self.emitter, liquidity_slot) & (2**128 - 1)
+        return packed & (2**160 - 1), tick - (tick >> 23 << 24), liquidity
+
+    @abstractmethod
+    def protocol_fee(self) -> int:
+        """As packed in the pool's storage."""
+
+    def tick(self, tick: int) -> tuple[int, int]:
+        """(net, gross) of a tick."""
+        packed = self.world.storage(self.emitter, self._mapped(tick, self.slots[2]))
+        net = packed >> 128
+        return net - (net >> 127 << 128), packed & (2**128 - 1)
+
+    def word(self, position: int) -> int:
+        """A word of the bitmap."""
+        return self.world.storage(self.emitter, self._mapped(position, self.slots[3]))
+
+    def _mapped(self, key: int, slot: int) -> int:
+        return int.from_bytes(keccak(encode(["int256", "uint256"], [key, slot])), "big")
+
+
+class RealV3(RealPool):
+    """UniswapV3Pool or PancakeV3Pool, with any fee and spacing."""
+
+    def __init__(self, family: type[V3Pool], fee: int, spacing: int) -> None:
+        code = _creation_code(*_V3_ARTIFACTS[family])
+        self.world = World()
+        deployer = self.world.create(_compiled()["Deployer"])
+        self.caller = self.world.create(_compiled()["V3Caller"])
+        (address,) = self.world.call(
+            deployer,
+            "deploy(bytes,address,address,uint24,int24)",
+            code,
+            self.world.token0,
+            self.world.token1,
+            fee,
+            spacing,
+            returns=("address",),
+        )
+        self.emitter = str(address).lower()
+        self.world.accounts.append(self.emitter)
+        self.world.enrich(self.caller)
+        self.slots = (0, 4, 5, 6) if family is V3Pool else (0, 5, 6, 7)
+        self.fee_type = "uint8" if family is V3Pool else "uint32"
+        self.bare = family.from_parts(
+            address=unhex(self.emitter),
+            token0=unhex(self.world.token0),
+            token1=unhex(self.world.token1),
+            fee_pips=fee,
+            tick_spacing=spacing,
+        )
+        super().__init__()
+
+    def initialize(self, sqrt_price: int) -> None:
+        self.world.call(self.emitter, "initialize(uint160)", sqrt_price)
+
+    def position(self, lower: int, upper: int, amount: int) -> None:
+        name = "mint" if amount > 0 else "burn"
+        self.world.call(
+            self.caller, f"{name}(address,int24,int24,uint128)", self.emitter, lower, upper, abs(amount)
+        )  # fmt: skip
+
+    def swap(self, zero_for_one: bool, amount: int, limit: int) -> tuple[int, int]:
+        answer = self.world.call(
+            self.caller,
+            "swap(address,bool,int256,uint160)",
+            self.emitter,
+            zero_for_one,
+            amount,
+            limit,
+            returns=("int256", "int256"),
+        )
+        return answer[0], answer[1]
+
+    def set_protocol_fee(self, part0: int, part1: int) -> None:
+        self.world.call(self.emitter, f"setFeeProtocol({self.fee_type},{self.fee_type})", part0, part1)
+
+    def protocol_fee(self) -> int:
+        if self.fee_type == "uint8":
+            return self.world.storage(self.emitter, 0) >> 232 & 0xFF
+        return self.world.storage(self.emitter, 1) & 0xFFFFFFFF
+
+
+class RealV4(RealPool):
+    """A pool of the real PoolManager."""
+
+    def __init__(self, fee: int, spacing: int) -> None:
+        code = _creation_code("@uniswap/v4-core", "out/PoolManager.sol/PoolManager.json")
+        self.world = World()
+        self.emitter = self.world.create(code, encode(["address"], [OWNER]))
+        self.world.call(self.emitter, "setProtocolFeeController(address)", OWNER)
+        self.caller = self.world.create(_compiled()["V4Caller"])
+        self.world.enrich(self.caller, self.emitter)
+        self.key = (self.world.token0, self.world.token1, fee, spacing, "0x" + "00" * 20)
+        pool_id = keccak(encode(["(address,address,uint24,int24,address)"], [self.key]))
+        state = int.from_bytes(keccak(pool_id + (6).to_bytes(32, "big")), "big")
+        self.slots = (state, state + 3, state + 4, state + 5)
+        self.bare = V4Pool.from_parts(
+            manager=unhex(self.emitter),
+            pool_id=pool_id,
+            token0=unhex(self.world.token0),
+            token1=unhex(self.world.token1),
+            fee_pips=fee,
+            tick_spacing=spacing,
+        )
+        super().__init__()
+
+    def initialize(self, sqrt_price: int) -> None:
+        self.world.call(
+            self.emitter, "initialize((address,address,uint24,int24,address),uint160)", self.key, sqrt_price
+        )  # fmt: skip
+
+    def position(self, lower: int, upper: int, amount: int) -> None:
+        self.world.call(
+            self.caller,
+            "modify(address,(address,address,uint24,int24,address),(int24,int24,int256,bytes32))",
+            self.emitter,
+            self.key,
+            (lower, upper, amount, bytes(32)),
+        )
+
+    def swap(self, zero_for_one: bool, amount: int, limit: int) -> tuple[int, int]:
+        amount0, amount1 = self.world.call(
+            self.caller,
+            "swap(address,(address,address,uint24,int24,address),(bool,int256,uint160))",
+            self.emitter,
+            self.key,
+            (zero_for_one, -amount, limit),
+            returns=("int128", "int128"),
+        )
+        return -amount0, -amount1
+
+    def set_protocol_fee(self, part0: int, part1: int) -> None:
+        self.world.call(
+            self.emitter,
+            "setProtocolFee((address,address,uint24,int24,address),uint24)",
+            self.key,
+            part0 | part1 << 12,
+        )
+
+    def protocol_fee(self) -> int:
+        return self.world.storage(self.emitter, self.slots[0]) >> 184 & 0xFFFFFF
+
+
+def deploy(family: type[ConcentratedPool], fee: int, spacing: int) -> RealPool:
+    """A real pool in an EVM of its own."""
+    return RealV4(fee, spacing) if family is V4Pool else RealV3(family, fee, spacing)  # type: ignore[arg-type]
+
+
+@cache
+def real_pool(family: type[ConcentratedPool], fee: int, spacing: int) -> RealPool:
+    """One real pool of each kind for many tests; call `clean` on it."""
+    return deploy(family, fee, spacing)
+
+
+def unhex(text: str) -> bytes:
+    """Bytes of 0x-hex."""
+    return bytes.fromhex(text.removeprefix("0x"))
+
+
+def _kinds(signature: str) -> list[str]:
+    """The types of a signature's arguments, tuples whole."""
+    inside, depth, kinds = signature[signature.index("(") + 1 : -1], 0, [""]
+    for letter in inside:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and not depth:
+            kinds.append("")
+        else:
+            kinds[-1] += letter
+    return kinds if inside else []
+
+
+def _reason(text: str) -> str:
+    found = re.search(r"output: 0x([0-9a-f]*)", text)
+    output = bytes.fromhex(found[1]) if found else b""
+    if output[:4] == keccak(b"Error(string)")[:4]:
+        return str(decode(["string"], output[4:])[0])
+    return "0x" + output.hex() if found else text
