@@ -1,0 +1,415 @@
+"""Balancer V2: what pools of every kind share, because the Vault holds their tokens and emits their swaps, and the weighted pool.
+
+Rounding as in `BasePool`: the fee leaves the given amount in before scaling (rounded up), amounts are scaled to 18 decimals rounded
+down, outputs scale back rounded down, inputs up, and a computed input bears the fee on top (rounded up).
+
+A pool's logs come from two addresses: the Vault (swaps, joins, exits, asset managers; the pool's id is the first indexed word, and its
+first 20 bytes are the pool's address) and the pool itself (fee, amplification, rates, pause).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from math import log
+from typing import Any, ClassVar, NamedTuple, Self
+
+import msgspec
+
+from operators.pools.balancer_math import weighted
+from operators.pools.balancer_math.fixed_point import ONE, PowVersion, div_down, div_up, mul_down, mul_up
+from operators.pools.base import (
+    BadLog,
+    BadLogReason,
+    BadState,
+    ConstantProduct,
+    Limits,
+    Plain,
+    Quote,
+    QuoteRefusal,
+    QuoteRefused,
+    check_plain,
+)
+from operators.pools.plain_form import canonical, check_lengths, check_tokens, check_words
+from operators.pools.words import Reverts, u256
+from schemas.logs import Log
+from schemas.pools import AccountSlots, PoolRecord
+
+#: The Vault, at the same address on every chain.
+VAULT = bytes.fromhex("ba12222222228d8ba445958a75a0704d566bf2c8")
+#: The Vault packs balances into this many bits; a pool's total may not exceed it.
+MAX_BALANCE = 2**112 - 1
+
+# Emitted by the Vault.
+SWAP = bytes.fromhex("2170c741c41531aec20e7c107c24eecfdd15e69c9bb0a8dd37b1840b9e0b207b")
+POOL_BALANCE_CHANGED = bytes.fromhex("e5ce249087ce04f05a957192435400fd97868dba0e6a4b4c049abf8af80dae78")
+POOL_BALANCE_MANAGED = bytes.fromhex("6edcaf6241105b4c94c2efdbf3a6b12458eb3d07be3a0e81d24b13c44045fe7a")
+# Emitted by the pool; the last by the Vault too, for all of its pools.
+SWAP_FEE_CHANGED = bytes.fromhex("a9ba3ffe0b6c366b81232caab38605a0699ad5398d6cce76f91ee809e322dafc")
+PAUSED_STATE_CHANGED = bytes.fromhex("9e3a5e37224532dea67b89face185703738a228a6e8a23dee546960180d3be64")
+
+
+class BalancerRefusal(StrEnum):
+    """Why a pool is not traded, though it may be tracked."""
+
+    #: Weights that move, circuit breakers, linear wrappers, and whatever else has another `onSwap`.
+    UNKNOWN_POOL_TYPE = "unknown_pool_type"
+    #: A rate provider without a cache answers anew in every swap.
+    UNCACHED_RATE = "uncached_rate"
+
+
+class Direction(NamedTuple):
+    """A pair of tokens by index."""
+
+    sold: int
+    bought: int
+
+
+def pool_address(pool_id: bytes) -> bytes:
+    """The address that a pool id begins with: where a Vault's log belongs."""
+    return pool_id[:20]
+
+
+def word(data: bytes, position: int) -> int:
+    """The unsigned word at this position of a payload."""
+    return int.from_bytes(data[32 * position : 32 * position + 32], "big")
+
+
+def signed(value: int) -> int:
+    """An unsigned word as two's complement."""
+    return value - (1 << 256) if value >> 255 else value
+
+
+class VaultPool(msgspec.Struct, frozen=True):
+    """A pool of the Vault. `scaling` brings base units to 18 decimals (10**(18 - decimals)). `balances` are cash and managed together, `managed`
+    the part that asset managers have taken out and swaps cannot pay with. `swap_fee` has 18 decimals. `paused` is 0 or 1."""
+
+    FAMILY: ClassVar[str]
+    LOG_TOPICS: ClassVar[tuple[bytes, ...]] = (
+        SWAP, POOL_BALANCE_CHANGED, POOL_BALANCE_MANAGED, SWAP_FEE_CHANGED, PAUSED_STATE_CHANGED,
+    )  # fmt: skip
+    #: An estimate of one swap through the Vault with its two transfers; simulation replaces it.
+    GAS: ClassVar[int]
+    MAX_TOKENS: ClassVar[int]
+    PLAIN: ClassVar[tuple[type, ...]]
+
+    address: bytes
+    pool_id: bytes
+    tokens: tuple[bytes, ...]
+    scaling: tuple[int, ...]
+    balances: tuple[int, ...]
+    managed: tuple[int, ...]
+    swap_fee: int
+    paused: int
+
+    refusal: str = ""
+
+    # ------------------------------------------------------------ the pool
+
+    @property
+    def tradable(self) -> bool:
+        """No refusal, not paused, and every balance above zero."""
+        return not (self.refusal or self.paused) and all(self.balances)
+
+    @classmethod
+    def from_record(cls, record: PoolRecord) -> Self:
+        """Always `BadState`: a record of two reserves is no state of a pool with an id, scaling and weights or amplification."""
+        raise BadState(
+            f"{cls.FAMILY}: pool 0x{record.address.hex()} cannot be made of a record of two reserves; use from_plain"
+        )
+
+    @classmethod
+    def from_plain(cls, plain: Plain) -> Self:
+        """Inverse of `to_plain`. Raises `BadState`."""
+        check_plain(plain, cls.PLAIN, cls.FAMILY)
+        return cls(*plain)._checked()
+
+    @classmethod
+    def needs(cls, address: bytes) -> tuple[AccountSlots, ...]:
+        """None known beforehand: balances are in the Vault under hashed keys, the slots of a swap are found by tracing one."""
+        return ()
+
+    def to_plain(self) -> Plain:
+        """The fields in their order."""
+        return msgspec.structs.astuple(self)
+
+    def digest_entry(self) -> bytes:
+        """Family and every field but the refusal."""
+        names = [name for name in self.__struct_fields__ if name != "refusal"]
+        return self.FAMILY.encode() + canonical(tuple(getattr(self, name) for name in names))
+
+    # ------------------------------------------------------------ what the chain did
+
+    def apply(self, log: Log) -> Self:
+        """The state after a log of the Vault with this pool's id, or of the pool. Raises `BadLog`."""
+        topic = log.topics[0] if log.topics else b""
+        if topic not in self.LOG_TOPICS:
+            raise BadLog(BadLogReason.WRONG_TOPIC, f"pool 0x{self.address.hex()} does not listen to 0x{topic.hex()}")
+        if topic in (SWAP, POOL_BALANCE_CHANGED, POOL_BALANCE_MANAGED):
+            return self._apply_vault(topic, log)
+        if log.address != self.address and not (topic == PAUSED_STATE_CHANGED and log.address == VAULT):
+            raise BadLog(BadLogReason.WRONG_CONTRACT, f"log of 0x{log.address.hex()} given to 0x{self.address.hex()}")
+        return self._apply_own(topic, log)
+
+    def _apply_vault(self, topic: bytes, log: Log) -> Self:
+        if log.address != VAULT:
+            raise BadLog(BadLogReason.WRONG_CONTRACT, f"log of 0x{log.address.hex()}, which is not the Vault")
+        expected = 3 if topic == POOL_BALANCE_CHANGED else 4
+        if len(log.topics) != expected:
+            raise BadLog(BadLogReason.WRONG_TOPIC_COUNT, f"the event has {expected} topics, this log {len(log.topics)}")
+        if log.topics[1] != self.pool_id:
+            raise BadLog(BadLogReason.WRONG_CONTRACT, f"log of pool id 0x{log.topics[1].hex()}")
+        if topic == POOL_BALANCE_CHANGED:
+            return self._joined(log.data)
+        if len(log.data) != 64:
+            raise BadLog(BadLogReason.WRONG_LENGTH, f"the event carries 64 bytes, this log {len(log.data)}")
+        first, second = word(log.data, 0), word(log.data, 1)
+        if topic == POOL_BALANCE_MANAGED:
+            k = self._index(log.topics[3][12:])
+            moved = signed(second)
+            return self._moved({k: signed(first) + moved}, {k: moved})
+        sold, bought = self._index(log.topics[2][12:]), self._index(log.topics[3][12:])
+        if sold == bought:
+            raise BadLog(BadLogReason.OUT_OF_RANGE, "a swap of a token for itself")
+        return self._moved({sold: first, bought: -second})
+
+    def _joined(self, data: bytes) -> Self:
+        """A join or exit: each balance changes by what came in or went out, less the protocol fees paid out of it."""
+        n = len(self.tokens)
+        size = 3 + 3 * (n + 1)
+        if len(data) != 32 * size:
+            raise BadLog(
+                BadLogReason.WRONG_LENGTH, f"the event of {n} tokens carries {32 * size} bytes, this log {len(data)}"
+            )
+        starts = [4 + part * (n + 1) for part in range(3)]
+        if any(word(data, part) != 32 * (starts[part] - 1) or word(data, starts[part] - 1) != n for part in range(3)):
+            raise BadLog(BadLogReason.WRONG_LENGTH, "the arrays are not where the event has them")
+        tokens = tuple(word(data, starts[0] + k).to_bytes(32, "big")[12:] for k in range(n))
+        if tokens != self.tokens:
+            raise BadLog(BadLogReason.CONTRADICTS_STATE, "the event lists other tokens than this pool has")
+        return self._moved({k: signed(word(data, starts[1] + k)) - word(data, starts[2] + k) for k in range(n)})
+
+    def _apply_own(self, topic: bytes, log: Log) -> Self:
+        value = self._only_word(log)
+        if topic == SWAP_FEE_CHANGED:
+            if value >= ONE:
+                raise BadLog(BadLogReason.OUT_OF_RANGE, f"a swap fee of {value}")
+            return self._with(swap_fee=value)
+        return self._with(paused=int(value != 0))
+
+    def _only_word(self, log: Log, topics: int = 1) -> int:
+        if len(log.topics) != topics:
+            raise BadLog(BadLogReason.WRONG_TOPIC_COUNT, f"the event has {topics} topics, this log {len(log.topics)}")
+        if len(log.data) != 32:
+            raise BadLog(BadLogReason.WRONG_LENGTH, f"the event carries 32 bytes, this log {len(log.data)}")
+        return word(log.data, 0)
+
+    def _index(self, token: bytes) -> int:
+        if token not in self.tokens:
+            raise BadLog(BadLogReason.CONTRADICTS_STATE, f"pool 0x{self.address.hex()} has no token 0x{token.hex()}")
+        return self.tokens.index(token)
+
+    def _moved(self, total: Mapping[int, int], managed: Mapping[int, int] | None = None) -> Self:
+        balances, taken = list(self.balances), list(self.managed)
+        for k, change in total.items():
+            balances[k] += change
+        for k, change in (managed or {}).items():
+            taken[k] += change
+        for balance, out in zip(balances, taken, strict=True):
+            if balance > MAX_BALANCE:
+                raise BadLog(BadLogReason.OVERFLOW, f"a balance of {balance} exceeds 112 bits")
+            if not 0 <= out <= balance:
+                raise BadLog(BadLogReason.CONTRADICTS_STATE, f"a balance would be {balance}, {out} of it managed")
+        return self._with(balances=tuple(balances), managed=tuple(taken))
+
+    # ------------------------------------------------------------ what a trade would do
+
+    def quote(self, token_in: bytes, amount_in: int, token_out: bytes | None = None) -> Quote:
+        """A swap of kind GIVEN_IN. Raises `QuoteRefused` where it reverts or pays nothing."""
+        direction = self._direction(token_in, token_out)
+        if amount_in <= 0:
+            raise QuoteRefused(QuoteRefusal.ZERO_INPUT, f"amount in {amount_in}")
+        try:
+            amount_out = self.given_in(*direction, amount_in)
+        except Reverts as reverts:
+            raise QuoteRefused(QuoteRefusal.INSUFFICIENT_LIQUIDITY, str(reverts)) from None
+        if amount_out == 0:
+            raise QuoteRefused(QuoteRefusal.ZERO_OUTPUT, f"amount in {amount_in} buys nothing")
+        return self._quoted(direction, amount_in, amount_out)
+
+    def quote_exact_out(self, token_in: bytes, amount_out: int, token_out: bytes | None = None) -> Quote:
+        """A swap of kind GIVEN_OUT. Raises `QuoteRefused` where it reverts."""
+        direction = self._direction(token_in, token_out)
+        if amount_out <= 0:
+            raise QuoteRefused(QuoteRefusal.ZERO_OUTPUT, f"amount out {amount_out}")
+        try:
+            amount_in = self.given_out(*direction, amount_out)
+        except Reverts as reverts:
+            raise QuoteRefused(QuoteRefusal.INSUFFICIENT_LIQUIDITY, str(reverts)) from None
+        return self._quoted(direction, amount_in, amount_out)
+
+    def given_in(self, sold: int, bought: int, amount_in: int) -> int:
+        """What `onSwap` of kind GIVEN_IN answers, tokens by index; may be 0. Raises `Reverts`."""
+        factors = self._factors()
+        after_fee = u256(amount_in - mul_up(amount_in, self.swap_fee))
+        scaled = mul_down(after_fee, factors[sold])
+        return div_down(self._out_given_in(self._upscaled(factors), sold, bought, scaled), factors[bought])
+
+    def given_out(self, sold: int, bought: int, amount_out: int) -> int:
+        """What `onSwap` of kind GIVEN_OUT answers, tokens by index. Raises `Reverts`."""
+        factors = self._factors()
+        scaled = mul_down(amount_out, factors[bought])
+        before_fee = div_up(self._in_given_out(self._upscaled(factors), sold, bought, scaled), factors[sold])
+        return div_up(before_fee, ONE - self.swap_fee)
+
+    def limits(self, token_in: bytes, token_out: bytes | None = None) -> Limits:
+        """The bounds of this direction. Raises `QuoteRefused` for tokens that the pool does not trade."""
+        direction = self._direction(token_in, token_out)
+        if not all(self.balances):
+            return Limits(0, 0)
+        amount_in = self._bounded(self._most_in(*direction), lambda amount: self.quote(token_in, amount, token_out))
+        amount_out = self._bounded(
+            self._most_out(*direction), lambda amount: self.quote_exact_out(token_in, amount, token_out)
+        )
+        return Limits(amount_in, amount_out)
+
+    def log_price(self, token_in: bytes, token_out: bytes | None = None) -> float:
+        """Natural logarithm of the marginal price after fee at zero size, minus infinity where nothing can be traded."""
+        raise NotImplementedError
+
+    def constant_product(self, token_in: bytes, token_out: bytes | None = None) -> ConstantProduct:
+        """Always `QuoteRefused`: rounding makes even equal weights no plain constant product."""
+        raise QuoteRefused(QuoteRefusal.NO_SINGLE_CURVE, "a Balancer curve is no constant product")
+
+    # ------------------------------------------------------------ what each kind has
+
+    def _factors(self) -> tuple[int, ...]:
+        """What brings base units to 18 decimals, itself with 18."""
+        return tuple(scale * ONE for scale in self.scaling)
+
+    def _out_given_in(self, balances: Sequence[int], sold: int, bought: int, amount: int) -> int:
+        raise NotImplementedError
+
+    def _in_given_out(self, balances: Sequence[int], sold: int, bought: int, amount: int) -> int:
+        raise NotImplementedError
+
+    def _most_in(self, sold: int, bought: int) -> int:
+        raise NotImplementedError
+
+    def _most_out(self, sold: int, bought: int) -> int:
+        raise NotImplementedError
+
+    # ------------------------------------------------------------ inside
+
+    def _upscaled(self, factors: Sequence[int]) -> list[int]:
+        return [mul_down(balance, factor) for balance, factor in zip(self.balances, factors, strict=True)]
+
+    def _direction(self, token_in: bytes, token_out: bytes | None) -> Direction:
+        known = self._traded()
+        if token_out is None and len(known) == 2 and token_in in known:
+            token_out = known[1 - known.index(token_in)]
+        if token_in not in known or token_out not in known or token_in == token_out:
+            wanted = f"0x{token_in.hex()}" + (f" to 0x{token_out.hex()}" if token_out is not None else "")
+            raise QuoteRefused(QuoteRefusal.UNKNOWN_TOKEN, f"{wanted} in pool 0x{self.address.hex()}")
+        if self.paused:
+            raise QuoteRefused(QuoteRefusal.NOT_MODELLED, "the pool is paused")
+        if not all(self.balances):
+            raise QuoteRefused(QuoteRefusal.NO_LIQUIDITY, f"balances {self.balances}")
+        return Direction(self.tokens.index(token_in), self.tokens.index(token_out))
+
+    def _traded(self) -> tuple[bytes, ...]:
+        return self.tokens
+
+    def _quoted(self, direction: Direction, amount_in: int, amount_out: int) -> Quote:
+        sold, bought = direction
+        balances = list(self.balances)
+        balances[sold] += amount_in
+        balances[bought] -= amount_out
+        if balances[sold] > MAX_BALANCE:
+            raise QuoteRefused(QuoteRefusal.OVERFLOW, f"a balance of {balances[sold]} exceeds 112 bits")
+        if balances[bought] < self.managed[bought]:
+            raise QuoteRefused(QuoteRefusal.INSUFFICIENT_LIQUIDITY, f"{amount_out} is more than the pool has in cash")
+        return Quote(amount_in, amount_out, self.GAS, self._with(balances=tuple(balances)))
+
+    def _bounded(self, most: int, trade: Any) -> int:
+        """`most`, or less where the Vault or a loop stops the trade before."""
+        while most > 0:
+            try:
+                trade(most)
+            except QuoteRefused as refused:
+                if refused.reason is QuoteRefusal.ZERO_OUTPUT:
+                    return 0
+                most //= 2
+            else:
+                return most
+        return 0
+
+    def _with(self, **changes: Any) -> Self:
+        return msgspec.structs.replace(self, **changes)
+
+    def _checked(self) -> Self:
+        n = len(self.tokens)
+        check_tokens(self.FAMILY, self.address, self.tokens, self.MAX_TOKENS)
+        check_lengths(self.FAMILY, n, scaling=self.scaling, balances=self.balances, managed=self.managed)
+        check_words(
+            self.FAMILY, scaling=self.scaling, balances=self.balances, managed=self.managed, fee=(self.swap_fee,)
+        )
+        if len(self.pool_id) != 32 or pool_address(self.pool_id) != self.address:
+            raise BadState(f"{self.FAMILY}: pool id 0x{self.pool_id.hex()} is not of pool 0x{self.address.hex()}")
+        if any(
+            balance > MAX_BALANCE or out > balance for balance, out in zip(self.balances, self.managed, strict=True)
+        ):
+            raise BadState(f"{self.FAMILY}: balances {self.balances} (managed {self.managed}) exceed their limit")
+        if not all(self.scaling) or self.swap_fee >= ONE or self.paused not in (0, 1):
+            raise BadState(
+                f"{self.FAMILY}: scaling {self.scaling}, fee {self.swap_fee} or paused {self.paused} is no state"
+            )
+        return self
+
+
+class WeightedPool(VaultPool, frozen=True):
+    """A pool with fixed weights (18 decimals, summing to one). `pow_version` is "v1" for pools of the first factories and "v2" since: it
+    decides how powers round. Make one with `from_plain`, which checks the limits; the rest keeps them."""
+
+    FAMILY: ClassVar[str] = "balancer_v2_weighted"
+    GAS: ClassVar[int] = 110_000
+    MAX_TOKENS: ClassVar[int] = 8
+    PLAIN: ClassVar[tuple[type, ...]] = (bytes, bytes, tuple, tuple, tuple, tuple, int, int, str, tuple, str)
+
+    weights: tuple[int, ...] = ()
+    pow_version: str = ""
+
+    def log_price(self, token_in: bytes, token_out: bytes | None = None) -> float:
+        """ln of (balance out / weight out) / (balance in / weight in) less the fee."""
+        sold, bought = self._direction(token_in, token_out)
+        if not self.tradable:
+            return -float("inf")
+        gained = self.balances[bought] * self.weights[sold] * (ONE - self.swap_fee)
+        return log(gained) - log(self.balances[sold] * self.weights[bought] * ONE)
+
+    def _out_given_in(self, balances: Sequence[int], sold: int, bought: int, amount: int) -> int:
+        return weighted.out_given_in(*self._sides(balances, sold, bought), amount, PowVersion(self.pow_version))
+
+    def _in_given_out(self, balances: Sequence[int], sold: int, bought: int, amount: int) -> int:
+        return weighted.in_given_out(*self._sides(balances, sold, bought), amount, PowVersion(self.pow_version))
+
+    def _sides(self, balances: Sequence[int], sold: int, bought: int) -> tuple[int, int, int, int]:
+        return balances[sold], self.weights[sold], balances[bought], self.weights[bought]
+
+    def _most_in(self, sold: int, bought: int) -> int:
+        """The input whose part after the fee is 30 % of the balance."""
+        after_fee = mul_down(self.balances[sold] * self.scaling[sold], weighted.MAX_RATIO) // self.scaling[sold]
+        return after_fee * ONE // (ONE - self.swap_fee)
+
+    def _most_out(self, sold: int, bought: int) -> int:
+        return mul_down(self.balances[bought] * self.scaling[bought], weighted.MAX_RATIO) // self.scaling[bought]
+
+    def _checked(self) -> Self:
+        super()._checked()
+        check_lengths(self.FAMILY, len(self.tokens), weights=self.weights)
+        check_words(self.FAMILY, weights=self.weights)
+        if not all(self.weights) or sum(self.weights) != ONE:
+            raise BadState(f"{self.FAMILY}: weights {self.weights} do not sum to one")
+        if self.pow_version not in {version.value for version in PowVersion}:
+            raise BadState(f"{self.FAMILY}: no version {self.pow_version!r} of powers")
+        return self

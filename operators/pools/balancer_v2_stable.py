@@ -1,0 +1,200 @@
+"""Balancer V2's stable pools: the stable, meta-stable and composable generations, with token rates and amplification that may ramp.
+
+Rates come from other contracts. A pool caches each for a duration and asks again in the first swap after it; so a rate is known
+until its cache expires, and a quote for a later block is refused. Swaps against a composable pool's own token are joins and exits
+with protocol fees and are refused too: that token is in `tokens` because the Vault lists it, and is not traded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log
+from typing import ClassVar, Self
+
+from operators.pools.balancer_math import stable
+from operators.pools.balancer_math.fixed_point import ONE, mul_down
+from operators.pools.balancer_math.stable import AMP_PRECISION, InvariantVersion
+from operators.pools.balancer_v2 import Direction, VaultPool, word
+from operators.pools.base import BadLog, BadLogReason, BadState, QuoteRefusal, QuoteRefused
+from operators.pools.curve_math.ramp import Ramp, fixed
+from operators.pools.plain_form import check_lengths, check_words
+from operators.pools.words import Reverts
+from schemas.logs import Log
+
+AMP_UPDATE_STARTED = bytes.fromhex("1835882ee7a34ac194f717a35e09bb1d24c82a3b9d854ab6c9749525b714cdf2")
+AMP_UPDATE_STOPPED = bytes.fromhex("a0d01593e47e69d07e0ccd87bece09411e07dd1ed40ca8f2e7af2976542a0233")
+#: By index of the token, by token in the pools before, and by token in meta-stable pools; the same for the duration.
+RATE_BY_INDEX = bytes.fromhex("b77a83204ca282e08dc3a65b0a1ca32ea4e6875c38ef0bf5bf75e52a67354fac")
+RATE_BY_TOKEN = bytes.fromhex("cfed57d90913b5ee1895919dcccaff83a9f7a842d912ef137272e5fc6123aa86")
+PRICE_RATE = bytes.fromhex("c1a224b14823b63c7711127f125fbf592434682f38881ebb61408747a303affc")
+PROVIDER_BY_INDEX = bytes.fromhex("dd6d1c9badb346de6925b358a472c937b41698d2632696759e43fd6527feeec4")
+PROVIDER_BY_TOKEN = bytes.fromhex("f00a2bf8c71db611a21183e0a96869752bcd9da29372fa76f865eed4fdd540d1")
+PRICE_PROVIDER = bytes.fromhex("ca6c2c5b6b44b5f3f0c08f0e28e5b6deda1cb38c3fe1113e8031d926c1e8c6d0")
+
+_BY_INDEX = (RATE_BY_INDEX, PROVIDER_BY_INDEX)
+_RATES = (RATE_BY_INDEX, RATE_BY_TOKEN, PRICE_RATE)
+_PROVIDERS = (PROVIDER_BY_INDEX, PROVIDER_BY_TOKEN, PRICE_PROVIDER)
+#: `own_token` of a pool whose own token is not among its tokens.
+NO_OWN_TOKEN = 2**256 - 1
+#: `expires` of a token without a rate provider: never.
+NEVER = 2**256 - 1
+
+
+class StablePool(VaultPool, frozen=True):
+    """`rates` have 18 decimals (one where a token has none), `durations` and `expires` are seconds (`NEVER` without a provider). `own_token` is
+    the index of the pool's own token, or `NO_OWN_TOKEN`. `ramp` is A * n^(n-1) with three decimals. `invariant_version` is "rounded" for
+    pools until the stable phantom ones and "down" since. `timestamp` is the time of the block that quotes are for.
+
+    Make one with `from_plain`, which checks the limits; the rest keeps them.
+    """
+
+    FAMILY: ClassVar[str] = "balancer_v2_stable"
+    LOG_TOPICS: ClassVar[tuple[bytes, ...]] = (
+        *VaultPool.LOG_TOPICS, AMP_UPDATE_STARTED, AMP_UPDATE_STOPPED, *_RATES, *_PROVIDERS,
+    )  # fmt: skip
+    GAS: ClassVar[int] = 130_000
+    MAX_TOKENS: ClassVar[int] = 6
+    PLAIN: ClassVar[tuple[type, ...]] = (
+        bytes, bytes, tuple, tuple, tuple, tuple, int, int, str, tuple, tuple, tuple, int, tuple, str, int,
+    )  # fmt: skip
+
+    rates: tuple[int, ...] = ()
+    durations: tuple[int, ...] = ()
+    expires: tuple[int, ...] = ()
+    own_token: int = NO_OWN_TOKEN
+    ramp: tuple[int, int, int, int] = (0, 0, 0, 0)
+    invariant_version: str = ""
+    timestamp: int = 0
+
+    @property
+    def tradable(self) -> bool:
+        """No refusal, not paused, every balance above zero, and every rate known at `timestamp`."""
+        return super().tradable and self._rates_known()
+
+    @property
+    def amp(self) -> int:
+        """A * n^(n-1) with three decimals at `timestamp`."""
+        return Ramp(*self.ramp).at(self.timestamp)
+
+    def at(self, timestamp: int) -> Self:
+        """This pool in a block of that time."""
+        return self if timestamp == self.timestamp else self._with(timestamp=timestamp)
+
+    def log_price(self, token_in: bytes, token_out: bytes | None = None) -> float:
+        """ln of dy/dx of the invariant times the rates, less the fee."""
+        sold, bought = self._direction(token_in, token_out)
+        if not self.tradable:
+            return -float("inf")
+        factors = self._factors()
+        kept = [k for k in range(len(self.tokens)) if k != self.own_token]
+        balances, n = [self._upscaled(factors)[k] for k in kept], len(kept)
+        try:
+            d = d_p = stable.swap_invariant(self.amp, balances, InvariantVersion(self.invariant_version))
+        except Reverts:
+            return -float("inf")
+        for balance in balances:
+            d_p = d_p * d // (balance * n)
+        x, y = balances[kept.index(sold)], balances[kept.index(bought)]
+        steep_in = (self.amp * n * x + AMP_PRECISION * d_p) * y
+        steep_out = (self.amp * n * y + AMP_PRECISION * d_p) * x
+        return log(steep_in * factors[sold] * (ONE - self.swap_fee)) - log(steep_out * factors[bought] * ONE)
+
+    # ------------------------------------------------------------ what the chain did
+
+    def _apply_own(self, topic: bytes, log: Log) -> Self:
+        if topic in _RATES:
+            k, rate = self._of_token(topic, log), self._only_word(log, 2)
+            if rate == 0:
+                raise BadLog(BadLogReason.OUT_OF_RANGE, "a rate of zero")
+            expires = self._put(self.expires, k, self.timestamp + self.durations[k])
+            return self._with(rates=self._put(self.rates, k, rate), expires=expires)
+        if topic in _PROVIDERS:
+            # The rate was read again just before, in an event of its own, with the duration before this one.
+            k, duration = self._of_token(topic, log), self._only_word(log, 3)
+            expires = self._put(self.expires, k, self.timestamp + duration)
+            return self._with(durations=self._put(self.durations, k, duration), expires=expires)
+        if topic == AMP_UPDATE_STOPPED:
+            return self._with(ramp=tuple(fixed(self._only_word(log))))._amplified()
+        if topic == AMP_UPDATE_STARTED:
+            if len(log.topics) != 1 or len(log.data) != 128:
+                raise BadLog(BadLogReason.WRONG_LENGTH, f"the event carries 128 bytes, this log {len(log.data)}")
+            return self._with(ramp=tuple(word(log.data, k) for k in range(4)))._amplified()
+        return super()._apply_own(topic, log)
+
+    def _of_token(self, topic: bytes, log: Log) -> int:
+        if len(log.topics) < 2:
+            raise BadLog(BadLogReason.WRONG_TOPIC_COUNT, "the event names a token")
+        if topic not in _BY_INDEX:
+            return self._index(log.topics[1][12:])
+        k = int.from_bytes(log.topics[1], "big")
+        if k >= len(self.tokens):
+            raise BadLog(BadLogReason.OUT_OF_RANGE, f"token {k} of {len(self.tokens)}")
+        return k
+
+    def _amplified(self) -> Self:
+        if min(self.ramp[:2]) < AMP_PRECISION:
+            raise BadLog(BadLogReason.OUT_OF_RANGE, f"an amplification of {self.ramp}")
+        return self
+
+    @staticmethod
+    def _put(values: tuple[int, ...], k: int, value: int) -> tuple[int, ...]:
+        return (*values[:k], value, *values[k + 1 :])
+
+    # ------------------------------------------------------------ what a trade would do
+
+    def _traded(self) -> tuple[bytes, ...]:
+        return tuple(token for k, token in enumerate(self.tokens) if k != self.own_token)
+
+    def _direction(self, token_in: bytes, token_out: bytes | None) -> Direction:
+        direction = super()._direction(token_in, token_out)
+        if not self._rates_known():
+            raise QuoteRefused(QuoteRefusal.NOT_MODELLED, f"a cached rate has expired at {self.timestamp}")
+        return direction
+
+    def _rates_known(self) -> bool:
+        # The contract asks again strictly after the time of expiry.
+        return all(self.timestamp <= expires for expires in self.expires)
+
+    def _factors(self) -> tuple[int, ...]:
+        return tuple(mul_down(scale * ONE, rate) for scale, rate in zip(self.scaling, self.rates, strict=True))
+
+    def _out_given_in(self, balances: Sequence[int], sold: int, bought: int, amount: int) -> int:
+        kept, invariant = self._invariant(balances)
+        i, j = self._shifted(sold), self._shifted(bought)
+        return stable.out_given_in(self.amp, kept, i, j, amount, invariant)
+
+    def _in_given_out(self, balances: Sequence[int], sold: int, bought: int, amount: int) -> int:
+        kept, invariant = self._invariant(balances)
+        i, j = self._shifted(sold), self._shifted(bought)
+        return stable.in_given_out(self.amp, kept, i, j, amount, invariant)
+
+    def _invariant(self, balances: Sequence[int]) -> tuple[list[int], int]:
+        """The balances without the pool's own token, and their invariant."""
+        kept = [balance for k, balance in enumerate(balances) if k != self.own_token]
+        return kept, stable.swap_invariant(self.amp, kept, InvariantVersion(self.invariant_version))
+
+    def _shifted(self, k: int) -> int:
+        return k - 1 if k > self.own_token else k
+
+    def _most_in(self, sold: int, bought: int) -> int:
+        """Ten times what all tokens together are worth; no rule of the contract stops it there."""
+        factors = self._factors()
+        worth = sum(b for k, b in enumerate(self._upscaled(factors)) if k != self.own_token)
+        return 10 * worth * ONE // factors[sold]
+
+    def _most_out(self, sold: int, bought: int) -> int:
+        return self.balances[bought] - self.managed[bought] - 1
+
+    def _checked(self) -> Self:
+        super()._checked()
+        n = len(self.tokens)
+        check_lengths(self.FAMILY, n, rates=self.rates, durations=self.durations, expires=self.expires)
+        check_words(self.FAMILY, rates=self.rates, durations=self.durations, expires=self.expires, ramp=self.ramp,
+                    numbers=(self.own_token, self.timestamp))  # fmt: skip
+        if not all(self.rates) or len(self.ramp) != 4 or min(self.ramp[:2]) < AMP_PRECISION:
+            raise BadState(f"{self.FAMILY}: rates {self.rates} or ramp {self.ramp} is no state")
+        if self.own_token != NO_OWN_TOKEN and (self.own_token >= n or n < 3):
+            raise BadState(f"{self.FAMILY}: own token {self.own_token} of {n} tokens")
+        if self.invariant_version not in {version.value for version in InvariantVersion}:
+            raise BadState(f"{self.FAMILY}: no version {self.invariant_version!r} of the invariant")
+        return self

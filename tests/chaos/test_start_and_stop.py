@@ -1,0 +1,95 @@
+"""How flows begin and end: drained by a signal, pushed aside by a second one, refused by a broker that is not there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.ingest import EXIT_FENCED
+from flows.processes import FLOWS, FlowProcesses
+from infra.kafka.broker import LocalBroker
+from infra.runtime.ports import free_ports
+from schemas.config import dump_config
+from tests.chaos.checks import check_all
+from tests.chaos.progress import Progress
+from tests.chaos.scenario import Scenario, wait_until
+
+pytestmark = [pytest.mark.chaos, pytest.mark.chain, pytest.mark.kafka]
+
+SEED = 35
+DRAIN_S = 2.0
+PROBE_S = 2.0
+
+
+@pytest.fixture(scope="module")
+def scenario(tmp_path_factory: pytest.TempPathFactory, broker: LocalBroker) -> Iterator[Scenario]:
+    with Scenario(tmp_path_factory.mktemp("world"), broker, seed=SEED) as running:
+        yield running
+
+
+def test_drained_flows_end_at_once_and_lose_nothing(scenario: Scenario) -> None:
+    """SIGTERM in the middle of traffic, twice to each flow: exit code 0 within two seconds."""
+    children = scenario.world.flows.children
+    progress = Progress(scenario.world.config)
+    took: dict[str, list[float]] = {name: [] for name in FLOWS}
+    with scenario.traffic():
+        for name in (*FLOWS, *FLOWS):
+            assert progress.wait((name,), 20)
+            scenario.sleep(0.5, 1.5)
+            started = time.monotonic()
+            assert children[name].stop(timeout=20) == 0, children[name].log_tail()
+            took[name].append(time.monotonic() - started)
+            progress.note((name,))
+            scenario.restart((name,))
+        scenario.sleep(2, 3)
+    scenario.settle()
+    check_all(scenario)
+    assert scenario.included() >= 1
+    assert max(max(times) for times in took.values()) < DRAIN_S, took
+
+
+def test_second_ingestor_fences_the_first(scenario: Scenario, tmp_path: Path) -> None:
+    """Two sequencers of one chain cannot both write; the first says why it stops, and the log has no trace of the change."""
+    first = scenario.world.flows.children["ingest"]
+    second = FlowProcesses(scenario.world.config_path, tmp_path)
+    with scenario.traffic():
+        scenario.sleep(1, 2)
+        second.start(("ingest",))
+        try:
+            wait_until("the first sequencer to stop", lambda: not first.running, 30)
+            assert first.returncode == EXIT_FENCED
+            assert "another writer has taken over" in first.log_tail()
+            assert Progress(scenario.world.config).wait(("ingest",), 20)
+            second.check()
+        finally:
+            second.stop()
+        scenario.restart(("ingest",))
+        scenario.sleep(2, 3)
+    scenario.settle()
+    check_all(scenario)
+
+
+@pytest.mark.parametrize("name", ["search", "settle"])
+def test_flow_without_a_broker_says_so_and_ends(scenario: Scenario, tmp_path: Path, name: str) -> None:
+    """The stream engine alone would wait in silence, for ever."""
+    config = scenario.world.config
+    dead = f"127.0.0.1:{free_ports(1)[0]}"
+    kafka = config.kafka.model_copy(update={"bootstrap_servers": dead, "probe_timeout_s": PROBE_S})
+    path = tmp_path / "sluice.toml"
+    path.write_text(dump_config(config.model_copy(update={"kafka": kafka})))
+    flows = FlowProcesses(path, tmp_path)
+    started = time.monotonic()
+    flows.start((name,))
+    child = flows.children[name]
+    try:
+        wait_until("the flow to give up", lambda: not child.running, 20)
+        # The deadline, and the time a Python program needs to come up on a busy machine.
+        assert time.monotonic() - started < PROBE_S + 8
+        assert child.returncode not in (0, None)
+        message = " ".join(child.log_tail().split())
+        assert "no Kafka broker answered" in message and dead in message and "Traceback" not in message
+    finally:
+        flows.kill()

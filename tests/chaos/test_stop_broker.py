@@ -1,0 +1,34 @@
+"""The broker is stopped, crashes and comes back under traffic; the flows are left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.checks import check_all
+from tests.chaos.scenario import Scenario
+
+pytestmark = [pytest.mark.chaos, pytest.mark.chain, pytest.mark.kafka]
+
+SEED = 34
+
+
+@pytest.mark.timeout(400)
+def test_broker_stopped_and_killed_under_traffic(tmp_path: Path) -> None:
+    with Scenario(tmp_path, None, seed=SEED) as scenario:
+        broker, flows = scenario.world.broker, scenario.world.flows
+        ends = [broker.stop, broker.kill, broker.stop, broker.kill]
+        scenario.rng.shuffle(ends)
+        with scenario.traffic():
+            for end in ends:
+                scenario.sleep(3, 6)
+                end()
+                scenario.sleep(0, 3)
+                broker.start()
+                # They wait for the broker: none of them may need somebody to start it again.
+                flows.check()
+            scenario.sleep(5, 6)
+        scenario.settle()
+        check_all(scenario)
+        assert scenario.included() >= 5
