@@ -72,7 +72,9 @@ def _standard_json(source: str) -> dict[str, Any]:
 def _only_immutable(references: dict[str, list[dict[str, int]]]) -> list[int]:
     """Byte offsets of `owner`; solc names immutables by syntax tree ids, so with one of them there is nothing to mix up."""
     if len(references) != 1:
-        raise BuildError(f"expected the one immutable `owner`, solc reports {len(references)}: name them in the artifact first")
+        raise BuildError(
+            f"expected the one immutable `owner`, solc reports {len(references)}: name them in the artifact first"
+        )
     (places,) = references.values()
     return sorted(place["start"] for place in places)
 
@@ -87,7 +89,9 @@ def _version(solc: Path) -> str:
 
 def _compile(solc: Path, request: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = json.loads(_run([str(solc), "--standard-json"], json.dumps(request)))
-    complaints = [item["formattedMessage"] for item in answer.get("errors", []) if _EXPECTED_WARNING not in item["message"]]
+    complaints = [
+        item["formattedMessage"] for item in answer.get("errors", []) if _EXPECTED_WARNING not in item["message"]
+    ]
     if complaints:
         raise BuildError("solc is not content with the source:\n" + "\n".join(complaints))
     return answer
@@ -113,7 +117,9 @@ def check(solc: Path) -> None:
 
 
 def main(
-    check_only: Annotated[bool, typer.Option("--check", help="Compare with the committed artifact, write nothing.")] = False,
+    check_only: Annotated[
+        bool, typer.Option("--check", help="Compare with the committed artifact, write nothing.")
+    ] = False,
     solc: Annotated[Path | None, typer.Option(help="The compiler; default: .sluice/bin/solc.")] = None,
 ) -> None:
     """Build the executor's artifact, or check the committed one."""

@@ -114,7 +114,9 @@ def decode_execute(data: bytes) -> ExecuteCall:
 
 def _unpack_hop(packed: bytes) -> Hop:
     flags = packed[0]
-    return Hop(pool=packed[1:21], zero_for_one=bool(flags & 1), amount_out=int.from_bytes(packed[21:], "big"), kind=flags >> 1)
+    return Hop(
+        pool=packed[1:21], zero_for_one=bool(flags & 1), amount_out=int.from_bytes(packed[21:], "big"), kind=flags >> 1
+    )
 
 
 def creation_code(owner: bytes) -> bytes:

@@ -14,7 +14,9 @@ from contracts import toolchain
 from contracts.toolchain import CONTRACTS, ToolMissing
 
 
-def forge_test(options: Sequence[str] = (), solc: Path | None = None, capture: bool = False) -> subprocess.CompletedProcess[str]:
+def forge_test(
+    options: Sequence[str] = (), solc: Path | None = None, capture: bool = False
+) -> subprocess.CompletedProcess[str]:
     """Run `forge test` in `contracts/` with the pinned compiler; the result carries the exit code and, if captured, the output.
 
     Raises ToolMissing when the set-up has not run.

@@ -38,7 +38,9 @@ class Market:
         """A further factory: each has one pair per couple of tokens."""
         return self._deploy(self._core("UniswapV2Factory"), self.trader)
 
-    def new_pair(self, factory: Contract, first: Contract, first_reserve: int, second: Contract, second_reserve: int) -> Contract:
+    def new_pair(
+        self, factory: Contract, first: Contract, first_reserve: int, second: Contract, second_reserve: int
+    ) -> Contract:
         """A pool of `factory` with these reserves."""
         self._mined(factory.functions.createPair(first.address, second.address).transact(self._by(self.trader)))
         address = factory.functions.getPair(first.address, second.address).call()

@@ -46,7 +46,9 @@ def test_cycle_pays_the_owner_exactly(market: Market, count: int) -> None:
     tokens = [market.weth, *(market.new_token() for _ in range(count - 1))]
     pairs = [
         # Two pools of the same two tokens come from two factories.
-        market.new_pair(market.new_factory(), sold, 100 * ETHER, bought, (120 if bought is market.weth else 100) * ETHER)
+        market.new_pair(
+            market.new_factory(), sold, 100 * ETHER, bought, (120 if bought is market.weth else 100) * ETHER
+        )
         for sold, bought in zip(tokens, tokens[1:] + tokens[:1], strict=True)
     ]
     cycle = list(zip(pairs, tokens, strict=True))

@@ -51,7 +51,9 @@ def test_a_node_without_tracing_serves_what_it_can(devnet: Devnet, kafka: KafkaC
     assert watched.native is None
     # State is read instead of traced.
     accounts = {a.address: a for a in last.part(WitnessRecord).accounts}
-    told = [a for e in events if (w := e.part(WitnessRecord)) for a in w.accounts if a.address == rig.executor and a.slots]
+    told = [
+        a for e in events if (w := e.part(WitnessRecord)) for a in w.accounts if a.address == rig.executor and a.slots
+    ]
     at = to_hex(last.part(BlockRecord).hash)
     slot = rig.node.call("eth_getStorageAt", to_hex(rig.executor), "0x0", at)
     assert to_hex(told[-1].slots[32:64]) == slot

@@ -13,7 +13,9 @@ from operators.gather import Gather, GatherError
 def test_any_interleaving_that_keeps_each_streams_order_completes_in_order(seed: int) -> None:
     rng = random.Random(seed)
     shards, events = 4, 30
-    streams = [[(seq, None) for seq in range(events)]] + [[(seq, shard) for seq in range(events)] for shard in range(shards)]
+    streams = [[(seq, None) for seq in range(events)]] + [
+        [(seq, shard) for seq in range(events)] for shard in range(shards)
+    ]
     gather: Gather[str, int] = Gather(shards)
     out = []
     while any(streams):

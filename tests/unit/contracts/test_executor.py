@@ -24,7 +24,8 @@ hops = st.lists(st.builds(Hop, addresses, st.booleans(), amounts, st.integers(0,
 @given(addresses, amounts, st.integers(0, UINT128_MAX), hops)
 def test_equals_eth_abi_and_comes_back(token: bytes, amount_in: int, min_profit: int, hops: list[Hop]) -> None:
     packed = b"".join(
-        encode_packed(["uint8", "address", "uint128"], [2 * hop.kind + hop.zero_for_one, hop.pool, hop.amount_out]) for hop in hops
+        encode_packed(["uint8", "address", "uint128"], [2 * hop.kind + hop.zero_for_one, hop.pool, hop.amount_out])
+        for hop in hops
     )
     expected = encode(["address", "uint128", "uint128", "bytes"], [token, amount_in, min_profit, packed])
     data = encode_execute(token, amount_in, min_profit, hops)
@@ -67,7 +68,9 @@ def test_damaged_calldata_is_refused_or_means_something_else(hops: list[Hop], da
         (TOKEN, 1, 0, [HOP, HOP._replace(kind=-1)], "hop 1: kind -1 "),
     ],
 )
-def test_what_does_not_fit_is_named(token: bytes, amount_in: int, min_profit: int, hops: list[Hop], complaint: str) -> None:
+def test_what_does_not_fit_is_named(
+    token: bytes, amount_in: int, min_profit: int, hops: list[Hop], complaint: str
+) -> None:
     with pytest.raises(EncodingError, match=complaint):
         encode_execute(token, amount_in, min_profit, hops)
 

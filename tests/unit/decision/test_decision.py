@@ -32,7 +32,9 @@ def route(index: int, gross: int, amount_in: int = 10**18, pool: bytes = b"\x06"
     return RouteFound(index, Strategy.CYCLE, b"", hops, gross)
 
 
-def event(routes: tuple[RouteFound, ...] = (), kind: EventKind = EventKind.BLOCK, head: int = 10, **more: object) -> EventSummary:
+def event(
+    routes: tuple[RouteFound, ...] = (), kind: EventKind = EventKind.BLOCK, head: int = 10, **more: object
+) -> EventSummary:
     transaction = Transaction(OWNER, EXECUTOR, 4, 0, b"\1", 1_000_000, 10**9, 0)
     summary = EventSummary(
         seq=7, kind=kind, head_number=head, head_hash=head.to_bytes(32, "big"), block_hash=b"", target_block=head + 1,
@@ -145,7 +147,10 @@ def test_a_snapshot_decides_like_the_original() -> None:
     one.decide(event((route(0, 10**16),)), {0: success()})
     one.decide(event(kind=EventKind.CONTROL, control=("cooldown", "0x" + (b"\x06" * 20).hex(), 20)), {})
     two = Decision(SETTINGS, one.snapshot())
-    for todo in (event((route(0, 10**16),), head=15), event(kind=EventKind.REVERT, block_hash=(10).to_bytes(32, "big"))):
+    for todo in (
+        event((route(0, 10**16),), head=15),
+        event(kind=EventKind.REVERT, block_hash=(10).to_bytes(32, "big")),
+    ):
         verdicts = {r.index: success() for r in todo.routes}
         assert one.decide(todo, verdicts) == two.decide(todo, verdicts)
     assert one.snapshot() == two.snapshot()

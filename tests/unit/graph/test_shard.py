@@ -22,7 +22,9 @@ POOLS = [bytes([i + 1]) * 20 for i in range(4)]
 KEYS = [bytes(31) + bytes([i]) for i in range(3)]
 
 
-def pool_record(address: bytes, r0: int = 10**18, r1: int = 10**18, refusal: str = "", op: PoolOp = PoolOp.ADD) -> PoolRecord:
+def pool_record(
+    address: bytes, r0: int = 10**18, r1: int = 10**18, refusal: str = "", op: PoolOp = PoolOp.ADD
+) -> PoolRecord:
     token = TokenInfo(bytes([address[0] ^ 0xFF]) * 20, "T", 18)
     return PoolRecord(
         1, 0, 0, 1, op, "uniswap_v2", address, FACTORY, *sorted((token, TokenInfo(ANCHOR, "W", 18)), key=lambda t: t.address),
@@ -81,7 +83,9 @@ def play(shard: GraphShard, number: int, todo: list[tuple[str, int, int]]) -> No
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(changes, min_size=2, max_size=8), st.data())
-def test_reverting_restores_exactly_the_earlier_state(blocks: list[list[tuple[str, int, int]]], data: st.DataObject) -> None:
+def test_reverting_restores_exactly_the_earlier_state(
+    blocks: list[list[tuple[str, int, int]]], data: st.DataObject
+) -> None:
     shard = GraphShard()
     states = []
     for number, todo in enumerate(blocks):
@@ -99,7 +103,9 @@ def test_reverting_restores_exactly_the_earlier_state(blocks: list[list[tuple[st
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(changes, min_size=2, max_size=6), st.data())
-def test_a_snapshot_goes_on_exactly_as_the_original(blocks: list[list[tuple[str, int, int]]], data: st.DataObject) -> None:
+def test_a_snapshot_goes_on_exactly_as_the_original(
+    blocks: list[list[tuple[str, int, int]]], data: st.DataObject
+) -> None:
     cut = data.draw(st.integers(1, len(blocks) - 1))
     original = GraphShard()
     for number in range(cut):

@@ -88,7 +88,10 @@ def test_a_second_set_up_waits_for_the_first(tmp_path: Path) -> None:
     )
     environment = dict(os.environ, PYTHONPATH=str(layout.ROOT))
     both = [
-        subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=environment) for _ in range(2)
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=environment
+        )
+        for _ in range(2)
     ]
     spans = []
     for process in both:

@@ -71,7 +71,10 @@ def test_deadline_is_told_with_the_last_probe_error(tmp_path: Path) -> None:
     def probe() -> bool:
         raise ConnectionRefusedError("nobody there")
 
-    with ChildProcess("mute", SLEEP, tmp_path / "log") as child, pytest.raises(ChildError, match=r"within 0.3 s.*nobody there"):
+    with (
+        ChildProcess("mute", SLEEP, tmp_path / "log") as child,
+        pytest.raises(ChildError, match=r"within 0.3 s.*nobody there"),
+    ):
         child.wait_ready(probe, timeout=0.3)
 
 
@@ -82,7 +85,9 @@ def test_unknown_program(tmp_path: Path) -> None:
 
 
 def test_one_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
-    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    stubborn = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    )
     child = ChildProcess("stubborn", [sys.executable, "-c", stubborn], tmp_path / "log").start()
     child.wait_ready(lambda: "up" in child.log_tail(), timeout=10)
     assert child.stop(timeout=0.3) == -signal.SIGKILL

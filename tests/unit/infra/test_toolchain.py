@@ -16,7 +16,9 @@ from infra.toolchain.lock import without_addresses
 ADDRESS = re.compile(r"https?://|--index-url|--find-links|\"resolved\"")
 
 
-@pytest.mark.parametrize("lock", [layout.NPM_LOCK, layout.JAR_LOCK, layout.PYTHON_LOCK, layout.ROOT / "requirements/runtime.txt"])
+@pytest.mark.parametrize(
+    "lock", [layout.NPM_LOCK, layout.JAR_LOCK, layout.PYTHON_LOCK, layout.ROOT / "requirements/runtime.txt"]
+)
 def test_locks_name_no_address(lock: Path) -> None:
     assert not ADDRESS.search(lock.read_text())
 
@@ -24,11 +26,16 @@ def test_locks_name_no_address(lock: Path) -> None:
 def test_every_npm_package_has_an_integrity_hash() -> None:
     packages = json.loads(layout.NPM_LOCK.read_text())["packages"]
     assert all(entry["integrity"].startswith("sha512-") for name, entry in packages.items() if name)
-    assert not any(entry.get("hasInstallScript") for entry in packages.values()), "npm ci runs without scripts; nothing may need one"
+    assert not any(entry.get("hasInstallScript") for entry in packages.values()), (
+        "npm ci runs without scripts; nothing may need one"
+    )
 
 
 def test_npm_lock_matches_its_manifest() -> None:
-    manifest, root = json.loads(layout.NPM_MANIFEST.read_text()), json.loads(layout.NPM_LOCK.read_text())["packages"][""]
+    manifest, root = (
+        json.loads(layout.NPM_MANIFEST.read_text()),
+        json.loads(layout.NPM_LOCK.read_text())["packages"][""],
+    )
     for group in ("dependencies", "optionalDependencies"):
         assert root[group] == manifest[group]
 
@@ -76,7 +83,13 @@ def test_a_cut_off_jar_is_fetched_again(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(fetch_jars, "_artifact", lambda _: artifact)
     import hashlib
 
-    jar = {"groupId": "g", "artifactId": "a", "version": "1", "packaging": "jar", "sha256": hashlib.sha256(b"whole").hexdigest()}
+    jar = {
+        "groupId": "g",
+        "artifactId": "a",
+        "version": "1",
+        "packaging": "jar",
+        "sha256": hashlib.sha256(b"whole").hexdigest(),
+    }
     assert fetch_jars.fetch(jar).read_bytes() == b"whole"
 
 
@@ -101,8 +114,14 @@ def test_tools_run(tool) -> None:
 
 def test_solc_compiles_standard_json() -> None:
     source = {"A.sol": {"content": "pragma solidity ^0.8.0; contract A { uint256 public x = 1; }"}}
-    job = {"language": "Solidity", "sources": source, "settings": {"outputSelection": {"*": {"*": ["evm.bytecode.object"]}}}}
-    result = subprocess.run([paths.solc(), "--standard-json"], input=json.dumps(job), capture_output=True, text=True, check=True)
+    job = {
+        "language": "Solidity",
+        "sources": source,
+        "settings": {"outputSelection": {"*": {"*": ["evm.bytecode.object"]}}},
+    }
+    result = subprocess.run(
+        [paths.solc(), "--standard-json"], input=json.dumps(job), capture_output=True, text=True, check=True
+    )
     assert json.loads(result.stdout)["contracts"]["A.sol"]["A"]["evm"]["bytecode"]["object"]
 
 
@@ -129,4 +148,14 @@ def test_stamps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_key_changes_with_each_part(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("ab")
-    assert len({layout.digest("ab", "c"), layout.digest("a", "bc"), layout.digest(tmp_path / "f"), layout.digest(tmp_path / "f", "c")}) == 3
+    assert (
+        len(
+            {
+                layout.digest("ab", "c"),
+                layout.digest("a", "bc"),
+                layout.digest(tmp_path / "f"),
+                layout.digest(tmp_path / "f", "c"),
+            }
+        )
+        == 3
+    )
