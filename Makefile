@@ -9,12 +9,14 @@ PYTEST := $(BIN)/python -m pytest
 
 export PYTHONNOUSERSITE := 1
 export ETH_HASH_BACKEND := pysha3
+# A refused transaction inside the engine is an answer, not a crash to print the stack of.
+export RUST_BACKTRACE := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint types fmt lock bench clean clean-all
+.PHONY: help setup demo test test-fast lint types fmt lock wheel check-native bench clean clean-all
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## fetch and build everything under .sluice/ (demo and test do it by themselves)
 	@$(PYTHON) -m infra.toolchain.bootstrap
@@ -42,8 +44,14 @@ types: setup ## the type checker
 fmt: setup ## bring the code into style
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
-lock: setup ## write the locks of Python, npm and the jars anew
+lock: setup ## write the locks of Python, npm, the jars and the crates anew
 	@$(BIN)/python -m infra.toolchain.lock
+
+wheel: setup ## the engine extension as a wheel for any Python from 3.11 on (needs cargo 1.91 or newer)
+	@$(BIN)/python -m infra.toolchain.extension wheel
+
+check-native: setup ## the tests and lints of the engine's crate, where cargo is
+	@$(BIN)/python -m infra.toolchain.extension check
 
 bench: setup ## measure, print tables, write JSON (BENCH="name …" for some, BENCH=--quick for short runs)
 	@$(BIN)/python -m tests.bench $(BENCH)

@@ -154,5 +154,7 @@ class ChildProcess:
     def __enter__(self) -> ChildProcess:
         return self if self.running else self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()

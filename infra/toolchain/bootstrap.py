@@ -31,7 +31,7 @@ def use_a_supported_python() -> None:
 
 def set_up() -> None:
     """Do every step that is not done yet."""
-    from infra.toolchain import stamps
+    from infra.toolchain import extension, stamps
     from infra.toolchain.progress import say
     from infra.toolchain.steps import STEPS
 
@@ -50,8 +50,11 @@ def set_up() -> None:
             step.work()
             stamps.mark_done(step.name, key)
             say(f"[{number}/{len(STEPS)}] done in {time.monotonic() - step_started:.1f} s")
+        worked += extension.set_up()
     if worked:
-        say(f"ready after {time.monotonic() - started:.0f} s; everything is in .sluice/ (`make clean-all` takes it away)")
+        say(
+            f"ready after {time.monotonic() - started:.0f} s; everything is in .sluice/ (`make clean-all` takes it away)"
+        )
     else:
         say("ready, nothing to do")
 

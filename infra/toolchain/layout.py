@@ -15,6 +15,8 @@ RUN = HOME / "run"
 CACHE = HOME / "cache"
 LOGS = HOME / "logs"
 STAMPS = HOME / "stamps"
+CARGO_TARGET = HOME / "cargo-target"
+WHEELS = HOME / "wheels"
 
 TOOLCHAIN = ROOT / "infra" / "toolchain"
 PYTHON_LOCK = ROOT / "requirements" / "dev.txt"
@@ -22,6 +24,8 @@ NPM_MANIFEST = TOOLCHAIN / "package.json"
 NPM_LOCK = TOOLCHAIN / "package-lock.json"
 JAR_MANIFEST = TOOLCHAIN / "jgo.toml"
 JAR_LOCK = TOOLCHAIN / "jgo.lock.toml"
+NATIVE = ROOT / "native"
+CRATE_LOCK = NATIVE / "Cargo.lock.stripped"
 
 
 def venv_python() -> Path:

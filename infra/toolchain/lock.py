@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from infra.toolchain import layout, paths
+from infra.toolchain import cargo, crate_lock, layout, paths
 
 REQUIREMENTS = layout.ROOT / "requirements"
 
@@ -21,7 +21,13 @@ def lock_python() -> None:
     for name, extra in (("runtime", ()), ("dev", ("-c", "runtime.txt"))):
         command = [
             *(str(layout.VENV / "bin" / "uv"), "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"),
-            *("--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", "--custom-compile-command", "make lock"),
+            *(
+                "--generate-hashes",
+                "--no-emit-index-url",
+                "--no-emit-find-links",
+                "--custom-compile-command",
+                "make lock",
+            ),
             *(*extra, "--output-file", f"{name}.txt", f"{name}.in"),
         ]
         environment = {key: value for key, value in os.environ.items() if key != "PIP_FIND_LINKS"}
@@ -58,7 +64,23 @@ def lock_jars() -> None:
     layout.JAR_LOCK.write_text(re.sub(r"^generated = .*\n", "", text, flags=re.MULTILINE), encoding="utf-8")
 
 
+def lock_crates() -> None:
+    """The crate lock, from native/Cargo.toml; where cargo is."""
+    try:
+        found = cargo.find()
+    except cargo.CargoMissing as missing:
+        print(f"the crate lock stays as it is: {missing}", flush=True)
+        return
+    lock = layout.NATIVE / "Cargo.lock"
+    if not lock.exists():
+        crate_lock.put_in_place(found)
+    # Only what the manifest asks for: crates that are locked and still fit keep their versions.
+    environment = found.environment(dict(os.environ))
+    subprocess.run([str(found.program), "update", "--workspace"], cwd=layout.NATIVE, check=True, env=environment)
+    layout.CRATE_LOCK.write_text(crate_lock.strip(lock.read_text(encoding="utf-8")), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    for task in (lock_python, lock_npm, lock_jars):
+    for task in (lock_python, lock_npm, lock_jars, lock_crates):
         print(f"{(task.__doc__ or '').splitlines()[0]} …", flush=True)
         task()

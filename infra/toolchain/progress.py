@@ -44,7 +44,9 @@ def run_logged(command: Sequence[str], log: Path, environment: Mapping[str, str]
             process.wait()
             raise
     if process.returncode != 0:
-        raise StepFailed(f"{' '.join(command[:4])} … ended with {process.returncode}\n{tail(log, 15)}\n{way_out}\nWhole log: {log}")
+        raise StepFailed(
+            f"{' '.join(command[:4])} … ended with {process.returncode}\n{tail(log, 15)}\n{way_out}\nWhole log: {log}"
+        )
 
 
 def _wait_aloud(process: subprocess.Popen[bytes], log: Path) -> None:

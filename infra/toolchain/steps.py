@@ -76,7 +76,16 @@ def _install_packages() -> None:
     run_logged(
         [
             str(layout.venv_python()),
-            *("-m", "pip", "install", "--require-hashes", "--no-deps", "--prefer-binary", "-r", str(layout.PYTHON_LOCK)),
+            *(
+                "-m",
+                "pip",
+                "install",
+                "--require-hashes",
+                "--no-deps",
+                "--prefer-binary",
+                "-r",
+                str(layout.PYTHON_LOCK),
+            ),
         ],
         layout.LOGS / "setup-packages.log",
         tool_environment(),
@@ -114,7 +123,7 @@ def _npm_key() -> str:
 
 
 def _install_npm() -> None:
-    draft = _fresh(layout.NPM.with_name("npm.draft"))
+    draft = fresh(layout.NPM.with_name("npm.draft"))
     for source in (layout.NPM_MANIFEST, layout.NPM_LOCK):
         shutil.copy(source, draft)
     environment = tool_environment()
@@ -122,7 +131,7 @@ def _install_npm() -> None:
     # No install scripts: every binary we use comes as a package of its own, checked by the lock's integrity hashes.
     command = [str(paths.node()), str(paths.npm_cli()), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
     run_logged(command, layout.LOGS / "setup-npm.log", environment, draft, NETWORK)
-    _replace(draft, layout.NPM)
+    replace(draft, layout.NPM)
 
 
 def _tools_key() -> str:
@@ -143,7 +152,9 @@ def _write_tools() -> None:
         try:
             _link(layout.BIN / name, find())
         except paths.ToolMissing:
-            say(f"    note: there is no {name} for this machine ({platform.machine()}) in the lock; what needs it will say so")
+            say(
+                f"    note: there is no {name} for this machine ({platform.machine()}) in the lock; what needs it will say so"
+            )
 
 
 # -------------------------------------------------------------------- kafka
@@ -158,19 +169,20 @@ def _install_jars() -> None:
     shutil.rmtree(draft, ignore_errors=True)
     command = [str(layout.venv_python()), "-m", "infra.toolchain.fetch_jars", str(draft)]
     run_logged(command, layout.LOGS / "setup-jars.log", tool_environment(), layout.ROOT, NETWORK)
-    _replace(draft, layout.JARS)
+    replace(draft, layout.JARS)
 
 
 # -------------------------------------------------------------------- files
 
 
-def _fresh(folder: Path) -> Path:
+def fresh(folder: Path) -> Path:
+    """The folder, empty."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
 
 
-def _replace(draft: Path, final: Path) -> None:
+def replace(draft: Path, final: Path) -> None:
     """Put a finished folder in its place; at no time is a half-made one there."""
     shutil.rmtree(final, ignore_errors=True)
     os.replace(draft, final)
@@ -193,10 +205,20 @@ def _link(link: Path, target: Path) -> None:
 STEPS = (
     Step("venv", "a virtual environment", _venv_key, layout.VENV / "bin" / "python", _make_venv),
     Step(
-        "packages", "Python packages, with Java and Node among them (300 MB, about a minute)", _packages_key, layout.VENV, _install_packages
+        "packages",
+        "Python packages, with Java and Node among them (300 MB, about a minute)",
+        _packages_key,
+        layout.VENV,
+        _install_packages,
     ),
     Step("link", "the `sluice` command", _link_key, layout.VENV / "bin" / "sluice", _link_project),
-    Step("npm", "anvil, forge, solc and the Uniswap contracts from npm", _npm_key, layout.NPM / "node_modules", _install_npm),
+    Step(
+        "npm",
+        "anvil, forge, solc and the Uniswap contracts from npm",
+        _npm_key,
+        layout.NPM / "node_modules",
+        _install_npm,
+    ),
     Step("tools", "short names for the tools", _tools_key, layout.BIN / "solc", _write_tools),
     Step("jars", "Apache Kafka's jars (44 MB)", _jars_key, layout.JARS, _install_jars),
 )

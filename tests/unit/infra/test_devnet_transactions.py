@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from infra.chain.raw_transactions import encode_hashed
+from infra.chain.transactions import TransactionRefused, decode
 from infra.devnet.bundles import BadBundle, Bundle, BundlePool, bundle_hash
 from infra.devnet.node import data, to_hex
 from infra.devnet.relay_signature import BadSignature, verify
-from infra.devnet.transactions import BadTransaction, Signer, decode, encode_rpc
+from infra.devnet.signer import Signer
 
 RECORDINGS = Path("../shared/data")
 
@@ -27,9 +29,9 @@ def test_recorded_router_transactions_decode_to_their_hash_sender_and_recipient(
             transaction = decode(data(recorded["raw"]))
             assert to_hex(transaction.hash) == recorded["hash"]
             assert to_hex(transaction.sender) == recorded["sender"].lower()
-            assert transaction.to is not None and to_hex(transaction.to) == recorded["to"].lower()
-            assert to_hex(transaction.input[:4]) == recorded["selector"]
-            assert transaction.type == int(str(recorded["type"]), 0)
+            assert transaction.to and to_hex(transaction.to) == recorded["to"].lower()
+            assert to_hex(transaction.data[:4]) == recorded["selector"]
+            assert transaction.tx_type == int(str(recorded["type"]), 0)
 
 
 @pytest.mark.parametrize("number", ["12459406", "19932703", "21230867"])
@@ -39,9 +41,9 @@ def test_all_types_of_a_recorded_block_come_back_from_their_bytes(number: str) -
         pytest.skip(f"no recording of block {number}")
     recorded = json.loads(lzma.decompress(found[0].read_bytes()))["blocks"][0]["transactions"]
     for fields in recorded:
-        transaction = decode(encode_rpc(fields))
+        transaction = decode(encode_hashed(fields))
         assert to_hex(transaction.hash) == fields["hash"] and to_hex(transaction.sender) == fields["from"]
-        assert transaction.gas == int(fields["gas"], 16) and transaction.nonce == int(fields["nonce"], 16)
+        assert transaction.gas_limit == int(fields["gas"], 16) and transaction.nonce == int(fields["nonce"], 16)
         assert transaction.call()["input"] == fields["input"]
 
 
@@ -58,13 +60,13 @@ def test_wrong_fields_do_not_encode() -> None:
         "yParity": "0x0",
         **transaction.call(),
     }
-    with pytest.raises(BadTransaction, match="encodes to bytes of the hash"):
-        encode_rpc(fields)
+    with pytest.raises(TransactionRefused, match="encodes to bytes of the hash"):
+        encode_hashed(fields)
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x02", b"\x02\xc0", b"\x09\xc0", b"\xc0", b"\xf8\xff", b"\xc9" + b"\x01" * 9])
 def test_bytes_that_are_no_transaction_are_refused(raw: bytes) -> None:
-    with pytest.raises(BadTransaction):
+    with pytest.raises(TransactionRefused):
         decode(raw)
 
 

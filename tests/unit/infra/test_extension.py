@@ -12,6 +12,7 @@ import pytest
 from infra.toolchain import cargo, crate_lock, extension, layout, stamps
 from infra.toolchain.cargo import Cargo, CargoMissing
 from infra.toolchain.progress import StepFailed
+from operators.simulation.engines import describe
 
 HERE = Cargo(Path("/nowhere/cargo"), "1.91.0", "rustc 1.91.0")
 REGISTRY = "registry+somewhere"
@@ -202,6 +203,10 @@ def test_without_cargo_one_line_says_what_it_means(house: House, capsys: pytest.
     said = capsys.readouterr().out.splitlines()
     assert len(said) == 1 and "pyrevm (rules up to Cancun" in said[0] and "no cargo found; where cargo 1.91" in said[0]
     assert house.done == []
+
+
+def test_the_set_up_and_the_engine_say_the_same_of_pyrevm() -> None:
+    assert describe("pyrevm") == extension.PYREVM
 
 
 def test_with_cargo_it_is_built_once(house: House, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,41 @@
+"""Executes EVM transactions on a packed witness: current rules, exact, nothing read that was not given."""
+
+from sluice_evm._native import (
+    FORKS,
+    REVM_VERSION,
+    VERSION,
+    Block,
+    BlockError,
+    Budget,
+    CodeStore,
+    Execution,
+    ForkError,
+    InputError,
+    Transaction,
+    TransactionError,
+    Verdict,
+    Witness,
+    WitnessError,
+    execute,
+    execute_each,
+)
+
+__all__ = [
+    "FORKS",
+    "REVM_VERSION",
+    "VERSION",
+    "Block",
+    "BlockError",
+    "Budget",
+    "CodeStore",
+    "Execution",
+    "ForkError",
+    "InputError",
+    "Transaction",
+    "TransactionError",
+    "Verdict",
+    "Witness",
+    "WitnessError",
+    "execute",
+    "execute_each",
+]
