@@ -10,6 +10,7 @@ from flows.replay import ReplayResult, run_replay
 from flows.report import Report
 from flows.world import World
 from infra.devnet.builder import BuiltBlock
+from operators.simulation.revm_engine import available
 
 #: How the demo replays its decisions: (processes, batch size). None of it may make a difference.
 REPLAYS = ((1, 256), (2, 256), (1, 1), (1, 37), (1, 1000))
@@ -47,6 +48,11 @@ def replay_all(config_path: Path, say: Callable[[str], None]) -> dict[str, Repla
         name = f"{processes} process{'es' if processes > 1 else ''}, batches of {batch_size}"
         results[name] = result = run_replay(config_path, processes=processes, batch_size=batch_size)
         say(f"replay, {name}: {result.equal} of {result.decisions} equal byte for byte")
+    if available():
+        # Where both engines are there, the one that did not decide must decide the same.
+        name = "the other engine (pyrevm)"
+        results[name] = result = run_replay(config_path, engine="pyrevm")
+        say(f"replay, {name}: {result.equal} of {result.decisions} decide the same")
     return results
 
 

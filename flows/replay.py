@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from flows import search
@@ -30,6 +31,7 @@ from schemas.config import Config, load_config
 from schemas.decisions import DecisionRecord
 from schemas.record import Record
 from schemas.topics import topic
+from schemas.types import ZERO_HASH
 
 _FRAME = struct.Struct(">QI")
 
@@ -99,10 +101,11 @@ def read_decision_file(path: Path) -> Iterator[tuple[int, bytes]]:
         at += size
 
 
-def recorded_decisions(config: Config, from_block: int, to_block: int) -> dict[int, bytes]:
+def recorded_decisions(config: Config, from_block: int, to_block: int, any_engine: bool = False) -> dict[int, bytes]:
     """The recorded decisions on heads in the range, by seq. A repetition after a crash must be the same record.
 
-    Raises `ReplayError` on one that is not, and where decisions were made under another configuration or engine.
+    Raises `ReplayError` on one that is not, and where decisions were made under another configuration or (unless `any_engine`)
+    by another engine.
     """
     codec = topic(DecisionRecord.TOPIC).codec
     settings = search.decision_settings(config)
@@ -114,7 +117,8 @@ def recorded_decisions(config: Config, from_block: int, to_block: int) -> dict[i
             continue
         if not from_block <= record.head_number <= to_block:
             continue
-        if record.config_digest != settings.config_digest or record.engine != settings.engine:
+        same_engine = any_engine or record.engine == settings.engine
+        if record.config_digest != settings.config_digest or not same_engine:
             raise ReplayError(
                 f"decision of event {record.seq} was made with engine {record.engine!r} and configuration "
                 f"{record.config_digest.hex()[:16]}, this is {settings.engine!r} and {settings.config_digest.hex()[:16]}; "
@@ -126,8 +130,10 @@ def recorded_decisions(config: Config, from_block: int, to_block: int) -> dict[i
     return found
 
 
-def replayed_decisions(config_path: Path, until_seq: int, processes: int, batch_size: int) -> dict[int, bytes]:
-    """The decisions that the flow makes now, by seq, up to an event."""
+def replayed_decisions(
+    config_path: Path, until_seq: int, processes: int, batch_size: int, engine: str | None = None
+) -> dict[int, bytes]:
+    """The decisions that the flow makes now, by seq, up to an event; `engine` overrides the configured one."""
     with TemporaryDirectory(prefix="sluice-replay-") as folder:
         out = Path(folder) / "decisions"
         ports = free_ports(processes)
@@ -135,6 +141,8 @@ def replayed_decisions(config_path: Path, until_seq: int, processes: int, batch_
         children = []
         for process in range(processes):
             argv = [sys.executable, "-m", "flows.replay", str(config_path), str(out), str(until_seq), str(batch_size)]
+            if engine is not None:
+                argv += ["--engine", engine]
             if processes > 1:
                 argv += ["--process-id", str(process), "--addresses", ";".join(addresses)]
             children.append(ChildProcess(f"replay-{process}", argv, Path(folder) / f"replay-{process}.log"))
@@ -147,6 +155,17 @@ def replayed_decisions(config_path: Path, until_seq: int, processes: int, batch_
                     other.kill()
                 raise ReplayError(f"the replaying flow failed:\n{tail}")
         return dict(read_decision_file(out)) if out.exists() else {}
+
+
+def without_engine(decisions: dict[int, bytes]) -> dict[int, bytes]:
+    """Decisions with everything blanked that names the engine (and the configuration that chose it) or hashes over it."""
+    codec = topic(DecisionRecord.TOPIC).codec
+    return {
+        seq: codec.encode(
+            msgspec.structs.replace(codec.decode(data), id=ZERO_HASH, engine="", config_digest=ZERO_HASH, cancels=())
+        )
+        for seq, data in decisions.items()
+    }
 
 
 def compare(recorded: dict[int, bytes], replayed: dict[int, bytes]) -> ReplayResult:
@@ -164,16 +183,28 @@ def compare(recorded: dict[int, bytes], replayed: dict[int, bytes]) -> ReplayRes
 
 
 def run_replay(
-    config_path: Path, from_block: int = 0, to_block: int = 2**63 - 1, processes: int = 1, batch_size: int | None = None
+    config_path: Path,
+    from_block: int = 0,
+    to_block: int = 2**63 - 1,
+    processes: int = 1,
+    batch_size: int | None = None,
+    engine: str | None = None,
 ) -> ReplayResult:
-    """Replay the decisions made on heads from `from_block` to `to_block`. Raises `ReplayError`."""
+    """Replay the decisions made on heads from `from_block` to `to_block`. Raises `ReplayError`.
+
+    `engine` replays with another engine than the one that decided: what is compared then is the decision, without the engine's
+    name and the ids that hash over it.
+    """
     config = load_config(config_path)
     probe_broker(config.kafka)
-    recorded = recorded_decisions(config, from_block, to_block)
+    recorded = recorded_decisions(config, from_block, to_block, any_engine=engine is not None)
     if not recorded:
         raise ReplayError(f"no decision is recorded on heads {from_block} to {to_block}")
     size = batch_size or config.runtime.batch_size
-    return compare(recorded, replayed_decisions(config_path, max(recorded), processes, size))
+    replayed = replayed_decisions(config_path, max(recorded), processes, size, engine)
+    if engine is not None:
+        recorded, replayed = without_engine(recorded), without_engine(replayed)
+    return compare(recorded, replayed)
 
 
 def _worker() -> None:
@@ -182,10 +213,13 @@ def _worker() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("until_seq", type=int)
     parser.add_argument("batch_size", type=int)
+    parser.add_argument("--engine")
     parser.add_argument("--process-id", type=int)
     parser.add_argument("--addresses")
     options = parser.parse_args()
     config = load_config(options.config)
+    if options.engine:
+        config = config.model_copy(update={"search": config.search.model_copy(update={"engine": options.engine})})
     source = SequencedSource(
         config.kafka,
         config.chain.id,

@@ -18,7 +18,7 @@ from infra.devnet.contracts import create_address
 from infra.devnet.devnet import Devnet
 from infra.devnet.market import Sender, confirm
 from infra.devnet.node import to_hex
-from infra.devnet.transactions import Signer
+from infra.devnet.signer import Signer
 from infra.kafka.admin import ensure_topics
 from infra.kafka.broker import LocalBroker
 from schemas.config import (

@@ -25,6 +25,12 @@ def replay(
         int, typer.Option(min=1, max=64, help="Processes that the replaying flow is spread over.")
     ] = 1,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Events read at once; must make no difference.")] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            help="Replay with this engine (revm, pyrevm) and compare the decisions without the engine's name."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run the search flow over the recorded events again and compare its decisions byte for byte.
@@ -36,7 +42,7 @@ def replay(
     config_of(ctx)
     last = 2**63 - 1 if to_block is None else to_block
     with err.status("replaying the log"):
-        result = run_replay(config_path(ctx), from_block, last, processes, batch_size)
+        result = run_replay(config_path(ctx), from_block, last, processes, batch_size, engine)
     if as_json:
         answer(replay_as_json(result))
     else:
