@@ -1,7 +1,6 @@
-"""Signed transactions of every type as bytes: encoded from a JSON-RPC object, hashed, and their sender recovered.
+"""Signed transactions as bytes: encoded from a JSON-RPC object, in the form of the peer protocol, and their hash.
 
-Forms: legacy with and without EIP-155, and the typed ones of EIP-2930 (1), EIP-1559 (2), EIP-4844 (3) and EIP-7702 (4).
-`infra.chain.transactions` decodes what the pipeline models; this is for whole blocks, which hold all types, of any chain.
+`infra.chain.transactions` reads their fields and sender.
 """
 
 from __future__ import annotations
@@ -9,25 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import rlp
 from rlp.codec import encode_raw
 
+from infra.chain import hexes
+from infra.chain.answers import TransactionAnswer
+from infra.chain.errors import LieReason, NodeLied
 from infra.chain.keccak import keccak
-from infra.chain.transactions import TransactionRefused, TxRefusal, recover
-
-# The fields before the signature, by type, in the order that is signed. `gasPrice` and the like are JSON-RPC's names.
-_LEGACY = ("nonce", "gasPrice", "gas", "to", "value", "input")
-_DYNAMIC_FEE = ("chainId", "nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas", "to", "value", "input", "accessList")
-_FIELDS: dict[int, tuple[str, ...]] = {
-    0: _LEGACY,
-    1: ("chainId", *_LEGACY, "accessList"),
-    2: _DYNAMIC_FEE,
-    3: (*_DYNAMIC_FEE, "maxFeePerBlobGas", "blobVersionedHashes"),
-    4: (*_DYNAMIC_FEE, "authorizationList"),
-}
-_AUTHORIZATION = ("chainId", "address", "nonce", "yParity", "r", "s")
-_BYTES = frozenset({"to", "input", "address"})
-_BLOB = 3
+from infra.chain.transaction_fields import AUTHORIZATION, BLOB, BYTES, FIELDS, SET_CODE, quantity
+from infra.chain.transactions import TransactionRefused, TxRefusal, decode, without_sidecar
 
 
 def encode_signed(transaction: Mapping[str, Any]) -> bytes:
@@ -37,13 +27,39 @@ def encode_signed(transaction: Mapping[str, Any]) -> bytes:
     missing or cannot be read, by name.
     """
     tx_type = _integer(transaction, "type") if transaction.get("type") is not None else 0
-    if tx_type not in _FIELDS:
+    if tx_type not in FIELDS:
         raise TransactionRefused(TxRefusal.UNKNOWN_TYPE, f"type {tx_type:#x}")
-    fields = [_field(transaction, name) for name in _FIELDS[tx_type]]
-    parity = "v" if tx_type == 0 or transaction.get("yParity") is None else "yParity"
-    fields += [_quantity(_integer(transaction, name)) for name in (parity, "r", "s")]
+    fields = [_field(transaction, name) for name in FIELDS[tx_type]]
+    parity = "v" if tx_type == 0 else "yParity"
+    fields += [_field(transaction, name) for name in (parity, "r", "s")]
     encoded: bytes = encode_raw(fields)
     return bytes((tx_type,)) + encoded if tx_type else encoded
+
+
+def encode_hashed(transaction: Mapping[str, Any]) -> bytes:
+    """As `encode_signed`, and held to the hash that the object says it has. Raises `TransactionRefused`."""
+    raw = encode_signed(transaction)
+    if keccak(raw) != _bytes(transaction, "hash"):
+        detail = f"transaction {transaction.get('hash')} encodes to bytes of the hash {hexes.show(keccak(raw))}"
+        raise TransactionRefused(TxRefusal.INCOMPLETE, detail)
+    return raw
+
+
+def raw_from(answer: TransactionAnswer) -> bytes | None:
+    """The raw transaction behind a node's object, or None where its fields do not hash to what the object says its hash is.
+
+    Saves the round trip of `eth_getRawTransactionByHash`. Blob transactions come back as a bare type byte: enough to be refused
+    by name. Raises `NodeLied(malformed)`.
+    """
+    tx_type = hexes.quantity(answer.type)
+    if tx_type in (BLOB, SET_CODE):
+        return bytes((tx_type,))
+    try:
+        return encode_hashed(msgspec.to_builtins(answer))
+    except TransactionRefused as refused:
+        if refused.reason is TxRefusal.MALFORMED:
+            raise NodeLied(LieReason.MALFORMED, str(refused)) from None
+        return None
 
 
 def canonical(raw: bytes) -> bytes:
@@ -52,18 +68,18 @@ def canonical(raw: bytes) -> bytes:
     if not raw:
         raise TransactionRefused(TxRefusal.MALFORMED, "no bytes")
     if 0x80 <= raw[0] < 0xC0:
-        inner = _decode(raw)
-        if not isinstance(inner, bytes):
-            raise TransactionRefused(TxRefusal.MALFORMED, "no typed transaction in the RLP string")
-        return canonical(inner)
-    if raw[0] == _BLOB:
-        outer = _decode(raw[1:])
-        if outer and isinstance(outer[0], list):
-            payload: bytes = encode_raw(outer[0])
-            return bytes((_BLOB,)) + payload
-    if raw[0] < 0x80 and raw[0] not in _FIELDS:
+        return canonical(_unwrapped(raw))
+    if raw[0] < 0x80 and raw[0] not in FIELDS:
         raise TransactionRefused(TxRefusal.UNKNOWN_TYPE, f"type {raw[0]:#x}")
-    return raw
+    return without_sidecar(raw)
+
+
+def _unwrapped(raw: bytes) -> bytes:
+    try:
+        inner = rlp.decode(raw)
+    except rlp.DecodingError as error:
+        raise TransactionRefused(TxRefusal.MALFORMED, f"not RLP: {type(error).__name__}") from None
+    return bytes(inner)
 
 
 def transaction_hash(raw: bytes) -> bytes:
@@ -72,35 +88,9 @@ def transaction_hash(raw: bytes) -> bytes:
 
 
 def recover_sender(raw: bytes) -> bytes:
-    """The 20-byte address that signed, whatever the chain. Raises `TransactionRefused`, also for a signature that recovers
-    nobody or whose s is in the upper half (EIP-2)."""
-    raw = canonical(raw)
-    tx_type = raw[0] if raw[0] < 0x80 else 0
-    fields = _decode(raw[1:] if tx_type else raw)
-    expected = len(_FIELDS[tx_type]) + 3
-    if not isinstance(fields, list) or len(fields) != expected:
-        found = len(fields) if isinstance(fields, list) else "no list of"
-        raise TransactionRefused(TxRefusal.MALFORMED, f"type {tx_type} has {expected} fields, found {found}")
-    signature = fields[-3:]
-    if not all(isinstance(item, bytes) and len(item) <= 32 for item in signature):
-        raise TransactionRefused(TxRefusal.MALFORMED, "v, r and s must be integers")
-    v, r, s = (int.from_bytes(item, "big") for item in signature)
-    signed: list[Any] = fields[:-3]
-    if tx_type:
-        return recover(keccak(bytes((tx_type,)) + encode_raw(signed)), v, r, s)
-    if v in (27, 28):
-        return recover(keccak(encode_raw(signed)), v - 27, r, s)
-    if v >= 35:
-        chain_id, parity = divmod(v - 35, 2)
-        return recover(keccak(encode_raw([*signed, _quantity(chain_id), b"", b""])), parity, r, s)
-    raise TransactionRefused(TxRefusal.MALFORMED, f"v is {v}: neither 27, 28 nor of EIP-155")
-
-
-def _decode(data: bytes) -> Any:
-    try:
-        return rlp.decode(data)
-    except rlp.DecodingError as error:
-        raise TransactionRefused(TxRefusal.MALFORMED, f"not RLP: {type(error).__name__}") from None
+    """The 20-byte address that signed, whatever the chain and in any of the forms that `canonical` takes. Raises
+    `TransactionRefused`, also for a signature that recovers nobody or whose s is in the upper half (EIP-2)."""
+    return decode(canonical(raw)).sender
 
 
 def _field(transaction: Mapping[str, Any], name: str) -> Any:
@@ -114,10 +104,13 @@ def _field(transaction: Mapping[str, Any], name: str) -> Any:
     if name == "blobVersionedHashes":
         return [_hex(item, name) for item in _entries(transaction, name)]
     if name == "authorizationList":
-        return [[_field(item, part) for part in _AUTHORIZATION] for item in _entries(transaction, name)]
-    if name in _BYTES:
+        return [[_field(item, part) for part in AUTHORIZATION] for item in _entries(transaction, name)]
+    if name in BYTES:
         return _bytes(transaction, name)
-    return _quantity(_integer(transaction, name))
+    if name == "yParity" and transaction.get(name) is None:
+        # Older nodes call it v.
+        name = "v"
+    return quantity(_integer(transaction, name))
 
 
 def _entries(source: Mapping[str, Any], name: str) -> list[Any]:
@@ -141,6 +134,8 @@ def _hex(value: object, name: str) -> bytes:
 
 def _integer(source: Mapping[str, Any], name: str) -> int:
     value = source.get(name)
+    if value is None:
+        raise TransactionRefused(TxRefusal.INCOMPLETE, f"{name} is missing")
     try:
         number = value if isinstance(value, int) else int(str(value), 16)
     except ValueError:
@@ -148,8 +143,3 @@ def _integer(source: Mapping[str, Any], name: str) -> int:
     if number < 0:
         raise TransactionRefused(TxRefusal.MALFORMED, f"{name}: {number} is negative")
     return number
-
-
-def _quantity(value: int) -> bytes:
-    """The RLP form of a number: big-endian without leading zeros, zero is empty."""
-    return value.to_bytes((value.bit_length() + 7) // 8, "big")

@@ -12,7 +12,6 @@ from infra.chain.errors import HeadMoved, RpcError
 from infra.chain.node import Call, Node, call_of
 from infra.chain.prestate import AccountChange, decode_prestate
 from infra.chain.storage import at
-from infra.chain.transactions import SignedTransaction
 
 
 @dataclass(frozen=True)
@@ -53,28 +52,4 @@ async def prestates(node: Node, calls: list[dict[str, Any]], at_: At) -> list[di
             out.append(answer)
         else:
             out.append(decode_prestate(answer))
-    return out
-
-
-def call_object(tx: SignedTransaction) -> dict[str, Any]:
-    """A signed transaction as the parameter of `debug_traceCall`."""
-    out: dict[str, Any] = {
-        "from": hexes.show(tx.sender),
-        "gas": hexes.show_int(tx.gas_limit),
-        "nonce": hexes.show_int(tx.nonce),
-        "value": hexes.show_int(tx.value),
-        "data": hexes.show(tx.data),
-    }
-    if tx.to:
-        out["to"] = hexes.show(tx.to)
-    if tx.tx_type == 2:
-        out["maxFeePerGas"] = hexes.show_int(tx.max_fee)
-        out["maxPriorityFeePerGas"] = hexes.show_int(tx.max_priority_fee)
-    else:
-        out["gasPrice"] = hexes.show_int(tx.max_fee)
-    if tx.access_list:
-        out["accessList"] = [
-            {"address": hexes.show(entry.address), "storageKeys": [hexes.show(key) for key in entry.keys]}
-            for entry in tx.access_list
-        ]
     return out

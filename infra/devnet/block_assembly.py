@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from infra.chain.transactions import SignedTransaction
 from infra.devnet.bundles import Bundle
 from infra.devnet.node import to_hex
 from infra.devnet.simulation import BlockEnv, Result, SimulationRefused
-from infra.devnet.transactions import Transaction
 
-Simulate = Callable[[Sequence[Transaction], range], list[Result]]
+Simulate = Callable[[Sequence[SignedTransaction], range], list[Result]]
 
 
 class Drop(StrEnum):
@@ -65,7 +65,7 @@ class Scored:
 class Plan:
     """A block to be mined."""
 
-    transactions: list[Transaction] = field(default_factory=list)
+    transactions: list[SignedTransaction] = field(default_factory=list)
     included: dict[int, Scored] = field(default_factory=dict)
     """Bundles by the index of their first transaction."""
     dropped: list[Dropped] = field(default_factory=list)
@@ -80,19 +80,19 @@ class Assembly:
     """Next nonce of each sender at the head."""
     simulate: Simulate
 
-    def by_value(self, users: Sequence[Transaction], bundles: Sequence[Bundle]) -> Plan:
+    def by_value(self, users: Sequence[SignedTransaction], bundles: Sequence[Bundle]) -> Plan:
         """The most valuable block: bundles and users' transactions by wei per gas."""
 
-        def before(bundle: Bundle) -> Sequence[Transaction]:
+        def before(bundle: Bundle) -> Sequence[SignedTransaction]:
             return _needed_before(bundle, users)
 
         return self._settle(bundles, before, lambda accepted: self._place_by_value(users, accepted))
 
-    def faithful(self, given: Sequence[Transaction], bundles: Sequence[Bundle]) -> Plan:
+    def faithful(self, given: Sequence[SignedTransaction], bundles: Sequence[Bundle]) -> Plan:
         """The given transactions in the given order, each bundle right behind its target, those without a target at the end."""
         index_of = {transaction.hash: index for index, transaction in enumerate(given)}
 
-        def before(bundle: Bundle) -> Sequence[Transaction]:
+        def before(bundle: Bundle) -> Sequence[SignedTransaction]:
             return given[
                 : min((index_of[t.hash] for t in bundle.transactions if t.hash in index_of), default=len(given))
             ]
@@ -102,7 +102,7 @@ class Assembly:
     def _settle(
         self,
         bundles: Sequence[Bundle],
-        before: Callable[[Bundle], Sequence[Transaction]],
+        before: Callable[[Bundle], Sequence[SignedTransaction]],
         place: Callable[[list[Scored]], Plan],
     ) -> Plan:
         """Place, simulate the whole, drop what fails, and again until nothing fails."""
@@ -127,7 +127,7 @@ class Assembly:
 
     # ------------------------------------------------------------ one bundle by itself
 
-    def _score(self, bundle: Bundle, before: Sequence[Transaction]) -> Scored | Dropped:
+    def _score(self, bundle: Bundle, before: Sequence[SignedTransaction]) -> Scored | Dropped:
         """Simulate the bundle at the first place it can stand: behind `before`."""
         if bundle.min_timestamp is not None and self.env.timestamp < bundle.min_timestamp:
             return Dropped(bundle, Drop.TIMESTAMP, f"block time {self.env.timestamp} is before {bundle.min_timestamp}")
@@ -152,11 +152,11 @@ class Assembly:
 
     # ------------------------------------------------------------ the two ways to place
 
-    def _place_by_value(self, users: Sequence[Transaction], accepted: list[Scored]) -> Plan:
+    def _place_by_value(self, users: Sequence[SignedTransaction], accepted: list[Scored]) -> Plan:
         plan = Plan()
         state = _Placed(dict(self.nonces))
         payable = [user for user in users if user.tip(self.env.base_fee) >= 0]
-        waiting: list[Scored | Transaction] = [*accepted, *payable]
+        waiting: list[Scored | SignedTransaction] = [*accepted, *payable]
         # A stable order also between equals: bundles first, by arrival, then users as the pool gave them.
         waiting.sort(key=lambda item: -(item.price if isinstance(item, Scored) else item.tip(self.env.base_fee)))
         while (item := self._next(waiting, payable, state, plan)) is not None:
@@ -172,8 +172,8 @@ class Assembly:
 
     @staticmethod
     def _next(
-        waiting: list[Scored | Transaction], payable: Sequence[Transaction], state: _Placed, plan: Plan
-    ) -> Scored | Transaction | None:
+        waiting: list[Scored | SignedTransaction], payable: Sequence[SignedTransaction], state: _Placed, plan: Plan
+    ) -> Scored | SignedTransaction | None:
         """The most valuable item whose nonces allow it now; bundles that cannot come any more are dropped on the way."""
         for bundle in [item for item in waiting if isinstance(item, Scored)]:
             if (lost := state.conflict(bundle)) is not None:
@@ -197,7 +197,7 @@ class Assembly:
                 waiting.remove(gone)
 
     def _place_behind(
-        self, given: Sequence[Transaction], index_of: Mapping[bytes, int], accepted: list[Scored]
+        self, given: Sequence[SignedTransaction], index_of: Mapping[bytes, int], accepted: list[Scored]
     ) -> Plan:
         taken: dict[bytes, Bundle] = {}
         behind: dict[int, list[Scored]] = {}
@@ -254,13 +254,13 @@ class Assembly:
         """Hold the block to its gas limit: a transaction's whole gas limit must fit where it stands (Yellow Paper, 6.2)."""
         used = 0
         for index, (transaction, result) in enumerate(zip(plan.transactions, results, strict=True)):
-            if used + transaction.gas > self.env.gas_limit:
+            if used + transaction.gas_limit > self.env.gas_limit:
                 if plan.included:
                     least = min(plan.included.values(), key=lambda scored: (scored.price, -scored.bundle.received))
                     return Dropped(
                         least.bundle,
                         Drop.BLOCK_FULL,
-                        f"the block has no room for {transaction.gas} gas at index {index}",
+                        f"the block has no room for {transaction.gas_limit} gas at index {index}",
                     )
                 del plan.transactions[index:]
                 return None
@@ -276,23 +276,23 @@ class _Placed:
         self.hashes: set[bytes] = set()
         self._owner: dict[tuple[bytes, int], Bundle | None] = {}
 
-    def nonce(self, transaction: Transaction) -> int:
+    def nonce(self, transaction: SignedTransaction) -> int:
         return self._nonces.get(transaction.sender, 0)
 
-    def put(self, plan: Plan, transaction: Transaction, bundle: Bundle | None = None) -> None:
+    def put(self, plan: Plan, transaction: SignedTransaction, bundle: Bundle | None = None) -> None:
         plan.transactions.append(transaction)
         self.hashes.add(transaction.hash)
         self._owner[transaction.sender, transaction.nonce] = bundle
         self._nonces[transaction.sender] = transaction.nonce + 1
 
-    def put_bundle(self, plan: Plan, scored: Scored, own: Sequence[Transaction] | None = None) -> None:
+    def put_bundle(self, plan: Plan, scored: Scored, own: Sequence[SignedTransaction] | None = None) -> None:
         """Place a bundle; `own` are its transactions that do not stand there already, right before."""
         own = own if own is not None else scored.bundle.transactions
         plan.included[len(plan.transactions) - (len(scored.bundle.transactions) - len(own))] = scored
         for transaction in own:
             self.put(plan, transaction, scored.bundle)
 
-    def follows(self, transactions: Sequence[Transaction]) -> bool:
+    def follows(self, transactions: Sequence[SignedTransaction]) -> bool:
         """Whether these can come next, in this order, by their nonces."""
         nonces: dict[bytes, int] = {}
         for transaction in transactions:
@@ -301,7 +301,7 @@ class _Placed:
             nonces[transaction.sender] = transaction.nonce + 1
         return True
 
-    def conflict(self, scored: Scored, own: Sequence[Transaction] | None = None) -> Dropped | None:
+    def conflict(self, scored: Scored, own: Sequence[SignedTransaction] | None = None) -> Dropped | None:
         """The loss of a bundle that wants what stands in the block already, None when it wants nothing of that."""
         for transaction in own if own is not None else scored.bundle.transactions:
             key = (transaction.sender, transaction.nonce)
@@ -314,7 +314,7 @@ class _Placed:
         return None
 
 
-def _nonce_gap(scored: Scored, state: _Placed, own: Sequence[Transaction] | None = None) -> Dropped:
+def _nonce_gap(scored: Scored, state: _Placed, own: Sequence[SignedTransaction] | None = None) -> Dropped:
     transactions = own if own is not None else scored.bundle.transactions
     gap = next((t for t in transactions if t.nonce != state.nonce(t)), transactions[0])
     return Dropped(
@@ -322,7 +322,7 @@ def _nonce_gap(scored: Scored, state: _Placed, own: Sequence[Transaction] | None
     )
 
 
-def _needed_before(bundle: Bundle, around: Sequence[Transaction]) -> list[Transaction]:
+def _needed_before(bundle: Bundle, around: Sequence[SignedTransaction]) -> list[SignedTransaction]:
     """What of the surrounding transactions must come before this bundle: its senders' earlier nonces."""
     own = {transaction.hash for transaction in bundle.transactions}
     first: dict[bytes, int] = {}
@@ -341,5 +341,5 @@ def _failing(bundle: Bundle, results: Sequence[Result]) -> str | None:
     return None
 
 
-def _name(transaction: Transaction) -> str:
+def _name(transaction: SignedTransaction) -> str:
     return to_hex(transaction.hash)

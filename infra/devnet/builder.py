@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from infra.chain.transactions import SignedTransaction, decode
 from infra.devnet.block_assembly import Assembly, Drop, Dropped, Plan, Scored
 from infra.devnet.bundles import Bundle, BundlePool
 from infra.devnet.node import Node, RpcError, data, quantity, to_hex
 from infra.devnet.simulation import BlockEnv, Result, simulate
-from infra.devnet.transactions import Transaction, decode
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ class Builder:
         with self._lock:
             return [entry for entry in self._log if block_number is None or entry.block_number == block_number]
 
-    def call_bundle(self, transactions: Sequence[Transaction], env: BlockEnv, state_block: str) -> list[Result]:
+    def call_bundle(self, transactions: Sequence[SignedTransaction], env: BlockEnv, state_block: str) -> list[Result]:
         """Simulate a bundle for `eth_callBundle`. Raises SimulationRefused."""
         return simulate(self.node, env, transactions, state_block=state_block)
 
@@ -193,7 +193,9 @@ class Builder:
             self._return(pool, block)
             return self._record(env, plan, block)
 
-    def _plan(self, env: BlockEnv, given: Sequence[Transaction], bundles: Sequence[Bundle], faithful: bool) -> Plan:
+    def _plan(
+        self, env: BlockEnv, given: Sequence[SignedTransaction], bundles: Sequence[Bundle], faithful: bool
+    ) -> Plan:
         if faithful and not bundles:
             return Plan(transactions=list(given))
         senders = sorted({t.sender for t in given} | {t.sender for bundle in bundles for t in bundle.transactions})
@@ -204,7 +206,7 @@ class Builder:
         )
         return assembly.faithful(given, bundles) if faithful else assembly.by_value(given, bundles)
 
-    def _pool(self) -> list[Transaction]:
+    def _pool(self) -> list[SignedTransaction]:
         """Everything in the node's pool, in the order it came as far as the node tells."""
         content = self.node.call("txpool_content")
         hashes = [
@@ -216,7 +218,7 @@ class Builder:
         raws = self.node.batch([("eth_getRawTransactionByHash", [name]) for name in hashes])
         return sorted((decode(data(raw)) for raw in raws if isinstance(raw, str)), key=lambda t: (t.sender, t.nonce))
 
-    def _funded(self, pool: Sequence[Transaction]) -> list[Transaction]:
+    def _funded(self, pool: Sequence[SignedTransaction]) -> list[SignedTransaction]:
         """Those of the pool whose senders can pay for them and what they sent before; the others wait."""
         senders = sorted({transaction.sender for transaction in pool})
         balances = self.node.all([("eth_getBalance", [to_hex(sender), "latest"]) for sender in senders])
@@ -228,7 +230,7 @@ class Builder:
                 funded.append(transaction)
         return funded
 
-    def _offer(self, env: BlockEnv, plan: Plan) -> Dropped | Transaction | None:
+    def _offer(self, env: BlockEnv, plan: Plan) -> Dropped | SignedTransaction | None:
         """Empty the pool and fill it with the plan in order; what the node refuses is returned: a bundle, or a transaction."""
         self.node.call("anvil_dropAllTransactions")
         self.node.call("anvil_setCoinbase", to_hex(env.coinbase))
@@ -260,7 +262,7 @@ class Builder:
             )
         return block
 
-    def _return(self, pool: Sequence[Transaction], block: dict[str, Any]) -> None:
+    def _return(self, pool: Sequence[SignedTransaction], block: dict[str, Any]) -> None:
         """Put what did not get in back into the pool; what can never get in any more is gone, as in any node."""
         mined = {data(name) for name in block["transactions"]}
         for transaction in pool:

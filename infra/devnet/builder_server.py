@@ -13,13 +13,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
+from infra.chain.transactions import SignedTransaction
 from infra.devnet.builder import Builder
 from infra.devnet.bundles import BadBundle, bundle_hash, read_block_number, read_transactions
 from infra.devnet.misbehaviour import Misbehaviour, Mode
 from infra.devnet.node import RpcError, quantity, to_hex
 from infra.devnet.relay_signature import HEADER, BadSignature, verify
 from infra.devnet.simulation import Result, SimulationRefused
-from infra.devnet.transactions import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def _call_answer(
-    transactions: tuple[Transaction, ...], results: list[Result], base_fee: int, state_number: int
+    transactions: tuple[SignedTransaction, ...], results: list[Result], base_fee: int, state_number: int
 ) -> dict[str, Any]:
     """The documented answer of `eth_callBundle`: amounts as decimal strings, gas as numbers."""
     entries = []

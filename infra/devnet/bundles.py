@@ -13,8 +13,8 @@ from typing import Any
 
 from eth_hash.auto import keccak
 
+from infra.chain.transactions import SignedTransaction, TransactionRefused, decode
 from infra.devnet.node import data, to_hex
-from infra.devnet.transactions import BadTransaction, Transaction, decode
 
 MAX_TRANSACTIONS = 100
 MAX_BYTES = 300_000
@@ -28,7 +28,7 @@ class BadBundle(ValueError):
 class Bundle:
     """One bundle for one block. `received` numbers them in order of arrival."""
 
-    transactions: tuple[Transaction, ...]
+    transactions: tuple[SignedTransaction, ...]
     block_number: int
     signer: bytes
     received: int
@@ -111,7 +111,7 @@ class BundlePool:
         return removed
 
 
-def read_transactions(params: Mapping[str, Any]) -> tuple[Transaction, ...]:
+def read_transactions(params: Mapping[str, Any]) -> tuple[SignedTransaction, ...]:
     """The signed transactions in `txs`. Raises BadBundle."""
     raws = _list_of(params, "txs")
     if not raws:
@@ -125,7 +125,7 @@ def read_transactions(params: Mapping[str, Any]) -> tuple[Transaction, ...]:
     for index, raw in enumerate(decoded):
         try:
             transactions.append(decode(raw))
-        except BadTransaction as error:
+        except TransactionRefused as error:
             raise BadBundle(f"unable to decode txs: txs[{index}] is {error}") from error
     return tuple(transactions)
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from infra.chain.raw_transactions import encode_hashed
 from infra.devnet.anvil import Anvil, AnvilOptions
 from infra.devnet.node import Node, data, quantity, to_hex
-from infra.devnet.transactions import encode_rpc
 from infra.toolchain import paths
 
 SCHEMA = "replay-bundle/1"
@@ -143,8 +143,8 @@ def _account(path: Path, address: str, entry: Mapping[str, Any], codes: Mapping[
 
 
 def raw_transactions(bundle: ReplayBundle) -> list[bytes]:
-    """The block's signed transactions in order. Raises BadTransaction if one does not hash to its recorded hash."""
-    return [encode_rpc(fields) for fields in bundle.block["transactions"]]
+    """The block's signed transactions in order. Raises TransactionRefused if one does not hash to its recorded hash."""
+    return [encode_hashed(fields) for fields in bundle.block["transactions"]]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from infra.devnet.contracts import call_data, create_address, creation_code, pair_address, pair_init_code_hash
 from infra.devnet.node import Node, data, quantity, to_hex
-from infra.devnet.transactions import Signer
+from infra.devnet.signer import Signer
 
 ETHER = 10**18
 BLOCK_SECONDS = 12

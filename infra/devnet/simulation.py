@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from infra.chain.transactions import SignedTransaction
 from infra.devnet.node import Node, RpcError, data, quantity, to_hex
-from infra.devnet.transactions import Transaction
 
 # Code that answers with the balance of COINBASE, put at an address nobody uses: COINBASE BALANCE PUSH0 MSTORE PUSH1 32 PUSH0 RETURN,
 # with PUSH1 0 for PUSH0, so that it also runs before Shanghai.
@@ -56,7 +56,7 @@ class Result:
 def simulate(
     node: Node,
     env: BlockEnv,
-    transactions: Sequence[Transaction],
+    transactions: Sequence[SignedTransaction],
     measured: range | None = None,
     state_block: str = "latest",
 ) -> list[Result]:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from infra.devnet.contracts import call_data
 from infra.devnet.market import BLOCK_SECONDS, Market, Pair, reserves
 from infra.devnet.node import Node, RpcError, quantity, to_hex
-from infra.devnet.transactions import Signer
+from infra.devnet.signer import Signer
 
 GWEI = 10**9
 SWAP_GAS = 400_000

@@ -13,9 +13,10 @@ from infra.chain.errors import LieReason, NodeLied, RpcError
 from infra.chain.keccak import keccak
 from infra.chain.node import Node, call_of
 from infra.chain.prestate import AccountChange, State, state_of
+from infra.chain.raw_transactions import raw_from
 from infra.chain.storage import nonces
-from infra.chain.tracing import At, call_object, prestates
-from infra.chain.transactions import SignedTransaction, raw_from
+from infra.chain.tracing import At, prestates
+from infra.chain.transactions import SignedTransaction
 from infra.ingest import metrics
 from schemas.pending import PendingRecord
 from schemas.types import Wide
@@ -107,7 +108,7 @@ async def trace_pending(node: Node, records: Sequence[PendingRecord], at: At) ->
     """What each transaction would read on its own; None where the node cannot say. Raises `HeadMoved`."""
     senders = sorted({r.sender for r in records})
     traces, counts = await asyncio.gather(
-        prestates(node, [call_object(transaction_of(r)) for r in records], at), nonces(node, at.block_hash, senders)
+        prestates(node, [transaction_of(r).call() for r in records], at), nonces(node, at.block_hash, senders)
     )
     nonce_of = dict(zip(senders, counts, strict=True))
     return [

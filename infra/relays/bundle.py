@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from infra.chain.transactions import TransactionRefused, without_sidecar
 from infra.relays.dialects import CancelMethod, Dialect
-from infra.relays.raw_transaction import UnreadableTransaction, transaction_hash
-from infra.relays.signing import SignedTransaction, Signer, UnsignedTransaction, bundle_hash
+from infra.relays.signing import SignedTransaction, Signer, UnsignedTransaction, bundle_hash, keccak
 from schemas.decisions import ChosenCall, DecisionRecord
 from schemas.opportunities import Strategy
 
@@ -69,8 +69,8 @@ def check_target(chosen: ChosenCall) -> None:
         raise CannotBuild(Unbuildable.TARGET_MISSING, f"a {chosen.strategy} decision with incomplete target")
     if chosen.target:
         try:
-            found = transaction_hash(chosen.target_raw)
-        except UnreadableTransaction as error:
+            found = keccak(without_sidecar(chosen.target_raw))
+        except TransactionRefused as error:
             raise CannotBuild(Unbuildable.TARGET_MISMATCH, str(error)) from None
         if found != chosen.target:
             raise CannotBuild(

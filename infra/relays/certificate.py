@@ -10,8 +10,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
+from infra.chain.transactions import TransactionRefused, decode
 from infra.relays.node import Node, NodeTrouble, RpcError, Trouble, quantity
-from infra.relays.raw_transaction import UnreadableTransaction, call_of
 from schemas.decisions import ChosenCall, DecisionRecord
 from schemas.submissions import Certificate, CertificateKind
 from schemas.types import Signed
@@ -73,7 +73,7 @@ class Certifier:
                 return read_simulation(result, decision.target_block, chosen, header.next_base_fee or 0)
         except TimeoutError:
             return _unavailable(Trouble.TIMEOUT, f"over {self._budget_s:g} s")
-        except UnreadableTransaction as error:
+        except TransactionRefused as error:
             return _unavailable(Trouble.TARGET_UNREADABLE, str(error))
         except NodeTrouble as error:
             return _of_kind(CertificateKind.UNAVAILABLE, str(error))
@@ -115,7 +115,7 @@ def simulation_request(
     decision: DecisionRecord, chosen: ChosenCall, header: Header, block_interval_s: int
 ) -> dict[str, Any]:
     """The `eth_simulateV1` request: one block with the target (if any) and then our call. Nodes differ in the environment
-    they assume for it, so all of it is given. Raises `UnreadableTransaction` for a target of an unknown kind."""
+    they assume for it, so all of it is given. Raises `TransactionRefused` for a target of an unknown kind."""
     overrides = {
         "number": hex(decision.target_block),
         "time": hex(header.timestamp + block_interval_s * (decision.target_block - header.number)),
@@ -125,7 +125,7 @@ def simulation_request(
     }
     if header.next_base_fee is not None:
         overrides["baseFeePerGas"] = hex(header.next_base_fee)
-    calls = [call_of(chosen.target_raw)] if chosen.target_raw else []
+    calls = [decode(chosen.target_raw).call()] if chosen.target_raw else []
     calls.append(_our_call(chosen, legacy=header.next_base_fee is None))
     return {"blockStateCalls": [{"blockOverrides": overrides, "calls": calls}], "validation": True}
 

@@ -14,7 +14,7 @@ from infra.devnet.contracts import create_address
 from infra.devnet.devnet import Devnet
 from infra.devnet.market import mine
 from infra.devnet.node import quantity, to_hex
-from infra.devnet.transactions import Signer
+from infra.devnet.signer import Signer
 from infra.kafka.reading import read_events
 from infra.runtime.child import ChildProcess
 from infra.runtime.drain import Drain

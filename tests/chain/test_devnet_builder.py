@@ -8,13 +8,14 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from infra.chain.transactions import decode
 from infra.devnet.anvil import Anvil
 from infra.devnet.builder import COINBASE, Builder, BuiltBlock
 from infra.devnet.builder_server import BuilderServer
 from infra.devnet.bundles import bundle_hash
 from infra.devnet.market import ETHER
 from infra.devnet.node import data, quantity, to_hex
-from infra.devnet.transactions import Signer, decode
+from infra.devnet.signer import Signer
 from tests.chain.relay_client import IDENTITY, post, send_bundle
 
 pytestmark = pytest.mark.chain

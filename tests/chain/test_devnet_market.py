@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from infra.chain.transactions import decode
 from infra.devnet.contracts import call_data
 from infra.devnet.devnet import Devnet
 from infra.devnet.market import Market, reserves
 from infra.devnet.node import data, quantity, to_hex
-from infra.devnet.transactions import decode
 from tests.chain.relay_client import send_bundle
 
 pytestmark = pytest.mark.chain

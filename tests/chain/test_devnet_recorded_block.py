@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from infra.chain.transactions import decode
 from infra.devnet.anvil import Anvil
 from infra.devnet.builder import Builder
 from infra.devnet.builder_server import BuilderServer
@@ -21,7 +22,7 @@ from infra.devnet.genesis import (
     start_block_node,
 )
 from infra.devnet.node import data, quantity, to_hex
-from infra.devnet.transactions import Signer, decode
+from infra.devnet.signer import Signer
 from tests.chain.relay_client import send_bundle
 
 pytestmark = pytest.mark.chain

@@ -14,7 +14,7 @@ from infra.devnet.builder import Builder
 from infra.devnet.market import ETHER
 from infra.devnet.node import RpcError, quantity, to_hex
 from infra.devnet.reorg import Content, reorg, rollback
-from infra.devnet.transactions import Signer
+from infra.devnet.signer import Signer
 
 pytestmark = pytest.mark.chain
 

@@ -79,7 +79,7 @@ def test_forms_of_the_peer_protocol() -> None:
         (rlp.encode([b""] * 9), "v is 0"),
         (rlp.encode([b""] * 6 + [b"\x1b", b"\1", b"\xff" * 32]), "bad_signature"),
         (rlp.encode([b""] * 6 + [b"\x1b", b"\5", b"\1"]), "bad_signature"),
-        (b"\x02" + rlp.encode([b""] * 9 + [[], b"\1", b"\1"]), "must be integers"),
+        (b"\x02" + rlp.encode([b""] * 8 + [[], [], b"\1", b"\1"]), "must be integers"),
     ],
 )
 def test_what_nobody_signed_is_refused(raw: bytes, said: str) -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from infra.chain.answers import AccessAnswer, TransactionAnswer
 from infra.chain.keccak import check_backends, keccak
-from infra.chain.transactions import TransactionRefused, TxRefusal, decode_raw, raw_from
+from infra.chain.raw_transactions import raw_from
+from infra.chain.transactions import TransactionRefused, TxRefusal, decode_raw
 
 KEY = b"\x01" * 32
 TO = "0x3535353535353535353535353535353535353535"

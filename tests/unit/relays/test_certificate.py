@@ -74,7 +74,7 @@ def test_agrees_and_what_was_asked() -> None:
         "feeRecipient": "0x" + "99" * 20, "prevRandao": "0x" + "88" * 32, "baseFeePerGas": hex(BASE_FEE),
     }  # fmt: skip
     target, our_call = one_block["calls"]
-    assert target["from"] == Account.from_key(USER_KEY).address and target["nonce"] == "0x7"
+    assert target["from"] == Account.from_key(USER_KEY).address.lower() and target["nonce"] == "0x7"
     assert our_call["from"] == "0x" + CHOSEN.sender.hex() and our_call["input"] == "0x" + CHOSEN.data.hex()
     assert our_call["maxFeePerGas"] == hex(CHOSEN.max_fee) and our_call["nonce"] == hex(CHOSEN.nonce)
 
