@@ -13,7 +13,7 @@ from infra.devnet.contracts import call_data, create_address
 from infra.devnet.devnet import GENESIS_TIME
 from infra.devnet.market import ETHER, Market, Pair, Sender, confirm, deploy_market, mine, reserves
 from infra.devnet.node import Node, data, quantity, to_hex
-from infra.devnet.transactions import Signer
+from infra.devnet.signer import Signer
 from operators.pools.uniswap_v2 import V2Pool
 from operators.search.cycles import Route, find_routes
 from operators.search.graph import Graph
