@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ BUNDLE = "risechain__pevm/eth_19933122.json.xz"
 
 
 @needs_data
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", registry.names())
-def test_suite_on_the_recorded_data(name: str) -> None:
+def test_suite_on_the_recorded_data(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each block is a world of its own (10 s); six spread over the folder here, all of them by the harness itself.
+    monkeypatch.setenv("SLUICE_ACCEPTANCE_BLOCKS", os.environ.get("SLUICE_ACCEPTANCE_BLOCKS", "6"))
     run, _ = registry.load(name)
     result = run(DATA)
     assert not result.absent, f"nothing for suite {name} in the recorded data"
