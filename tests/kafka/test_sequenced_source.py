@@ -243,4 +243,6 @@ def test_what_is_held_for_later_events_is_bounded(kafka: KafkaConfig, monkeypatc
             paused.append(len(reader._reader.log.paused))
     assert seen == events(1, 0, 1000)
     assert max(paused) > 0
-    assert max(held) < 150_000
+    # A topic is told to wait only once it is ahead, and what was fetched by then still comes: some reads of overshoot for each
+    # topic. Without the bound all of it is held, 418,000 bytes.
+    assert max(held) < 200_000
