@@ -12,13 +12,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infra.toolchain import bootstrap, layout, stamps, steps
+from infra.toolchain import bootstrap, extension, layout, stamps, steps
 from infra.toolchain.progress import StepFailed, run_logged
 
 
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty project folder for the set-up to work in."""
+    """An empty project folder for the set-up to work in; the engine is not built for it (`test_extension.py` does)."""
+    monkeypatch.setattr(extension, "set_up", lambda: False)
     monkeypatch.setattr(layout, "HOME", tmp_path)
     monkeypatch.setattr(layout, "STAMPS", tmp_path / "stamps")
     return tmp_path
