@@ -44,7 +44,9 @@ types: setup ## the type checker
 fmt: setup ## bring the code into style
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
-lock: setup ## write the locks of Python, npm, the jars and the crates anew
+# Not after `setup`, which would refuse a manifest that has moved ahead of its lock; only the tools have to be there.
+lock: ## write the locks of Python, npm, the jars and the crates anew
+	@test -x $(BIN)/uv || $(MAKE) --no-print-directory setup
 	@$(BIN)/python -m infra.toolchain.lock
 
 wheel: setup ## the engine extension as a wheel for any Python from 3.11 on (needs cargo 1.91 or newer)

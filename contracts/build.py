@@ -19,7 +19,8 @@ from contracts.toolchain import CONTRACTS, ToolMissing
 
 CONTRACT = "SluiceExecutor"
 SOURCE_NAME = f"src/{CONTRACT}.sol"
-SOURCE = CONTRACTS / SOURCE_NAME
+#: The contract first, then what it imports.
+SOURCES = {name: CONTRACTS / name for name in (SOURCE_NAME, "src/Protocols.sol")}
 ARTIFACT = CONTRACTS / "artifacts" / f"{CONTRACT}.json"
 SOLC_VERSION = "0.8.37"
 
@@ -44,10 +45,10 @@ def build(solc: Path) -> dict[str, Any]:
     """Compile the source with the executable `solc`; returns the artifact.
 
     Keys: contractName, abi, bytecode and deployedBytecode (0x-hex; immutables zero), immutableReferences (name → byte offsets into
-    deployedBytecode, each 32 bytes wide), compiler, settings, sourceSha256. Raises BuildError.
+    deployedBytecode, each 32 bytes wide), compiler, settings, sourceSha256 (by source name). Raises BuildError.
     """
-    source = SOURCE.read_bytes()
-    output = _compile(solc, _standard_json(source.decode()))
+    sources = {name: path.read_bytes() for name, path in SOURCES.items()}
+    output = _compile(solc, _standard_json(sources))
     compiled = output["contracts"][SOURCE_NAME][CONTRACT]
     return {
         "contractName": CONTRACT,
@@ -57,14 +58,14 @@ def build(solc: Path) -> dict[str, Any]:
         "immutableReferences": {"owner": _only_immutable(compiled["evm"]["deployedBytecode"]["immutableReferences"])},
         "compiler": {"name": "solc", "version": _version(solc)},
         "settings": SETTINGS,
-        "sourceSha256": hashlib.sha256(source).hexdigest(),
+        "sourceSha256": {name: hashlib.sha256(source).hexdigest() for name, source in sources.items()},
     }
 
 
-def _standard_json(source: str) -> dict[str, Any]:
+def _standard_json(sources: dict[str, bytes]) -> dict[str, Any]:
     return {
         "language": "Solidity",
-        "sources": {SOURCE_NAME: {"content": source}},
+        "sources": {name: {"content": source.decode()} for name, source in sources.items()},
         "settings": {**SETTINGS, "outputSelection": {SOURCE_NAME: {CONTRACT: _OUTPUTS}}},
     }
 
@@ -113,7 +114,9 @@ def check(solc: Path) -> None:
     """Raise BuildError unless the committed artifact is byte for byte what the source compiles to."""
     committed = ARTIFACT.read_bytes() if ARTIFACT.exists() else b""
     if committed != render(build(solc)):
-        raise BuildError(f"{ARTIFACT} is not what {SOURCE} compiles to: run `python -m contracts.build` and commit it")
+        raise BuildError(
+            f"{ARTIFACT} is not what {SOURCES[SOURCE_NAME]} compiles to: run `python -m contracts.build` and commit it"
+        )
 
 
 def main(

@@ -8,108 +8,141 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# Storage of a deployed executor, for witnesses: slot 0 guards the callback and is 1 between transactions.
+from contracts.hops import (
+    ADDRESS_BYTES,
+    KIND_BALANCER,
+    KIND_CURVE,
+    KIND_CURVE_NG,
+    KIND_PANCAKE_V3,
+    KIND_V2,
+    KIND_V3,
+    KIND_V4,
+    AnyHop,
+    BalancerHop,
+    CurveHop,
+    CurveNgHop,
+    EncodingError,
+    EncodingReason,
+    Hop,
+    V4Hop,
+    check_address,
+    check_amount,
+    check_hop,
+    kind_of,
+)
+from contracts.route import Cycle, check_cycle, pack_route, unpack_route
+
+__all__ = [
+    "EXECUTE_ROUTE_SELECTOR", "EXECUTE_SELECTOR", "EXPECTED_IDLE", "EXPECTED_SLOT", "KIND_BALANCER", "KIND_CURVE",
+    "KIND_CURVE_NG", "KIND_PANCAKE_V3", "KIND_V2", "KIND_V3", "KIND_V4", "MAX_HOPS", "MIN_HOPS", "AnyHop", "BalancerHop",
+    "CurveHop", "CurveNgHop", "EncodingError", "EncodingReason", "ExecuteCall", "Hop", "V4Hop", "creation_code",
+    "decode_execute", "encode_execute", "executor_abi", "runtime_code",
+]  # fmt: skip
+
+# Storage of a deployed executor, for witnesses: slot 0 guards the callbacks and is 1 between transactions.
 EXPECTED_SLOT = 0
 EXPECTED_IDLE = 1
 
+#: execute(address,uint128,uint128,bytes), for cycles of Uniswap V2 pools only
 EXECUTE_SELECTOR = bytes.fromhex("42807b44")
+#: executeRoute(uint128,bytes), for all others
+EXECUTE_ROUTE_SELECTOR = bytes.fromhex("012bdb7e")
 MIN_HOPS = 2
 MAX_HOPS = 8
-KIND_V2 = 0
 
 _ARTIFACT = Path(__file__).parent / "artifacts" / "SluiceExecutor.json"
 _WORD = 32
 _HOP_BYTES = 37
-_MAX_KIND = 0x7F
-_UINT128_LIMIT = 1 << 128
-# `hops` is the only dynamic argument of four: its offset is always the size of the head.
-_HOPS_OFFSET = (4 * _WORD).to_bytes(_WORD, "big")
-_HEAD_BYTES = 4 + 5 * _WORD
-
-
-class EncodingError(ValueError):
-    """A value does not fit the executor's calldata, or calldata is not what `encode_execute` writes; the message names which."""
-
-
-class Hop(NamedTuple):
-    """One swap of a cycle: `amount_out` (base units of the token bought) is asked of `pool` (20 bytes).
-
-    `kind` is the pool's protocol; the contract knows 0 (constant product, Uniswap V2) and reverts with UnknownKind on any other.
-    """
-
-    pool: bytes
-    zero_for_one: bool
-    amount_out: int
-    kind: int = KIND_V2
 
 
 class ExecuteCall(NamedTuple):
-    """The arguments of `execute`: a cycle from `token` (20 bytes) back to it; amounts in base units of `token`."""
+    """The arguments of `encode_execute`: a cycle from `token` (20 bytes) back to it; amounts in base units of `token`."""
 
     token: bytes
     amount_in: int
     min_profit: int
-    hops: tuple[Hop, ...]
+    hops: tuple[AnyHop, ...]
+    manager: bytes = b""
 
 
-def encode_execute(token: bytes, amount_in: int, min_profit: int, hops: Sequence[Hop]) -> bytes:
-    """Calldata of `execute(address,uint128,uint128,bytes)`: selector, then standard ABI encoding; hops packed 37 bytes each.
+def encode_execute(
+    token: bytes, amount_in: int, min_profit: int, hops: Sequence[AnyHop], manager: bytes = b""
+) -> bytes:
+    """Calldata of the executor's `execute` (all hops of Uniswap V2) or `executeRoute`: selector, then standard ABI encoding, with the hops
+    in a packed argument.
 
-    Raises EncodingError for a number of hops outside 2..8, an address that is not 20 bytes, or an amount outside uint128 (zero is
-    refused too, except for `min_profit`). Whether the cycle makes sense is for the simulation to say.
+    `manager`: a Uniswap V4 PoolManager to borrow from where no pool of the cycle hands over its output first and the Balancer Vault cannot
+    lend (20 bytes, or empty); of no effect elsewhere. Raises EncodingError with its reason. Whether the cycle pays is for the simulation to
+    say.
     """
     if not MIN_HOPS <= len(hops) <= MAX_HOPS:
-        raise EncodingError(f"a cycle has {MIN_HOPS} to {MAX_HOPS} hops, not {len(hops)}")
-    if len(token) != 20:
-        raise EncodingError(f"token has {len(token)} bytes, an address has 20")
-    if not 0 < amount_in < _UINT128_LIMIT:
-        raise EncodingError(f"amount_in {amount_in} is not in 1..2^128-1")
-    if not 0 <= min_profit < _UINT128_LIMIT:
-        raise EncodingError(f"min_profit {min_profit} is not in 0..2^128-1")
-    packed = b"".join([_pack_hop(index, hop) for index, hop in enumerate(hops)])
-    return b"".join(
-        (
-            EXECUTE_SELECTOR,
-            token.rjust(_WORD, b"\0"),
-            amount_in.to_bytes(_WORD, "big"),
-            min_profit.to_bytes(_WORD, "big"),
-            _HOPS_OFFSET,
-            len(packed).to_bytes(_WORD, "big"),
-            packed,
-            bytes(-len(packed) % _WORD),
-        )
-    )
+        raise EncodingError(EncodingReason.HOP_COUNT, f"a cycle has {MIN_HOPS} to {MAX_HOPS} hops, not {len(hops)}")
+    check_address("token", token)
+    check_amount("amount_in", amount_in)
+    check_amount("min_profit", min_profit, least=0)
+    for index, hop in enumerate(hops):
+        check_hop(f"hop {index}", hop)
+    if all(kind_of(hop) == KIND_V2 for hop in hops):
+        packed = b"".join([_pack_hop(hop) for hop in hops if isinstance(hop, Hop)])
+        return EXECUTE_SELECTOR + _abi(token.rjust(_WORD, b"\0"), _uint(amount_in), _uint(min_profit), tail=packed)
+    check_cycle(token, hops)
+    packed = pack_route(Cycle(token, amount_in, tuple(hops), manager))
+    return EXECUTE_ROUTE_SELECTOR + _abi(_uint(min_profit), tail=packed)
 
 
-def _pack_hop(index: int, hop: Hop) -> bytes:
-    pool, zero_for_one, amount_out, kind = hop
-    if len(pool) != 20:
-        raise EncodingError(f"hop {index}: pool has {len(pool)} bytes, an address has 20")
-    if not 0 < amount_out < _UINT128_LIMIT:
-        raise EncodingError(f"hop {index}: amount_out {amount_out} is not in 1..2^128-1")
-    if not 0 <= kind <= _MAX_KIND:
-        raise EncodingError(f"hop {index}: kind {kind} is not in 0..{_MAX_KIND}")
-    return bytes((kind << 1 | bool(zero_for_one),)) + pool + amount_out.to_bytes(16, "big")
+def _uint(value: int) -> bytes:
+    return value.to_bytes(_WORD, "big")
+
+
+def _abi(*words: bytes, tail: bytes) -> bytes:
+    """Static words, then one argument of bytes: the offset to it is always the size of the head."""
+    offset = _uint((len(words) + 1) * _WORD)
+    return b"".join((*words, offset, _uint(len(tail)), tail, bytes(-len(tail) % _WORD)))
+
+
+def _pack_hop(hop: Hop) -> bytes:
+    return bytes((hop.kind << 1 | bool(hop.zero_for_one),)) + hop.pool + hop.amount_out.to_bytes(16, "big")
 
 
 def decode_execute(data: bytes) -> ExecuteCall:
-    """The inverse of `encode_execute`; raises EncodingError for anything `encode_execute` would not have written."""
-    if data[:4] != EXECUTE_SELECTOR:
-        raise EncodingError(f"selector 0x{data[:4].hex()} is not execute's 0x{EXECUTE_SELECTOR.hex()}")
-    if len(data) < _HEAD_BYTES:
-        raise EncodingError(f"calldata of {len(data)} bytes ends before its hops")
-    token, amount_in, min_profit, _, length = (data[start : start + _WORD] for start in range(4, _HEAD_BYTES, _WORD))
-    packed = data[_HEAD_BYTES : _HEAD_BYTES + int.from_bytes(length, "big")]
-    call = ExecuteCall(
-        token=token[-20:],
-        amount_in=int.from_bytes(amount_in, "big"),
-        min_profit=int.from_bytes(min_profit, "big"),
-        hops=tuple(_unpack_hop(packed[start : start + _HOP_BYTES]) for start in range(0, len(packed), _HOP_BYTES)),
-    )
+    """The inverse of `encode_execute`; raises EncodingError for anything `encode_execute` would not have written. `manager` is told only
+    where it lends."""
+    if data[:4] == EXECUTE_SELECTOR:
+        call = _decode_v2(data)
+    elif data[:4] == EXECUTE_ROUTE_SELECTOR:
+        call = _decode_route(data)
+    else:
+        raise EncodingError(EncodingReason.MALFORMED, f"selector 0x{data[:4].hex()} is none of the executor's")
     # One check for every way to be malformed: offsets, padding, ranges, what is cut off or left over.
     if encode_execute(*call) != data:
-        raise EncodingError("calldata is not in the one form encode_execute writes (offset, padding or length differ)")
+        raise EncodingError(
+            EncodingReason.MALFORMED,
+            "calldata is not in the one form encode_execute writes (offset, padding or length differ)",
+        )
     return call
+
+
+def _decode_v2(data: bytes) -> ExecuteCall:
+    (token, amount_in, min_profit), packed = _arguments(data, 3)
+    hops = tuple(_unpack_hop(packed[start : start + _HOP_BYTES]) for start in range(0, len(packed), _HOP_BYTES))
+    return ExecuteCall(
+        token[-ADDRESS_BYTES:], int.from_bytes(amount_in, "big"), int.from_bytes(min_profit, "big"), hops
+    )
+
+
+def _decode_route(data: bytes) -> ExecuteCall:
+    (min_profit,), packed = _arguments(data, 1)
+    token, amount_in, hops, manager = unpack_route(packed)
+    return ExecuteCall(token, amount_in, int.from_bytes(min_profit, "big"), hops, manager)
+
+
+def _arguments(data: bytes, words: int) -> tuple[list[bytes], bytes]:
+    """Static words and the one dynamic argument behind them."""
+    head = 4 + (words + 2) * _WORD
+    if len(data) < head:
+        raise EncodingError(EncodingReason.MALFORMED, f"calldata of {len(data)} bytes ends before its hops")
+    cut = [data[start : start + _WORD] for start in range(4, head, _WORD)]
+    return cut[:words], data[head : head + int.from_bytes(cut[-1], "big")]
 
 
 def _unpack_hop(packed: bytes) -> Hop:
@@ -140,8 +173,7 @@ def executor_abi() -> list[dict[str, Any]]:
 
 
 def _owner_word(owner: bytes) -> bytes:
-    if len(owner) != 20:
-        raise EncodingError(f"owner has {len(owner)} bytes, an address has 20")
+    check_address("owner", owner)
     return owner.rjust(_WORD, b"\0")
 
 

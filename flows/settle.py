@@ -10,6 +10,7 @@ from bytewax.outputs import Sink
 from operators.settlement.core import SettlementSettings
 from operators.settlement.facts import BlockFacts, block_facts
 from operators.settlement.step import settlement_join
+from schemas.anchors import anchors_of
 from schemas.config import Config
 from schemas.decisions import DecisionRecord
 from schemas.event import Event
@@ -33,10 +34,10 @@ def build(
     sink: Sink[tuple[str, Record]],
 ) -> Dataflow:
     """The flow. Decisions and submissions come as (topic, record)."""
-    anchor, accounts = config.chain.anchor, frozenset((config.executor.owner, config.executor.address))
+    anchors, accounts = anchors_of(config), frozenset((config.executor.owner, config.executor.address))
 
     def facts_of(event: Event) -> BlockFacts | None:
-        return block_facts(event, anchor, accounts)
+        return block_facts(event, anchors, accounts)
 
     def of_our_chain(item: tuple[str, Record]) -> DecisionRecord | SubmissionRecord | None:
         record = item[1]

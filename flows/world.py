@@ -14,9 +14,7 @@ from types import TracebackType
 from contracts.executor import creation_code
 from flows.processes import FLOWS, FlowProcesses
 from infra.devnet.anvil import DEVNET_HARDFORK
-from infra.devnet.contracts import create_address
 from infra.devnet.devnet import Devnet
-from infra.devnet.market import Sender, confirm
 from infra.devnet.node import to_hex
 from infra.devnet.signer import Signer
 from infra.kafka.admin import ensure_topics
@@ -38,8 +36,6 @@ from schemas.config import (
 )
 
 ETHER = 10**18
-#: Gas of our own deployment: creation code of some 3.5 kB and its constructor.
-_DEPLOY_GAS = 1_500_000
 
 
 class WorldError(RuntimeError):
@@ -151,11 +147,7 @@ class World:
         node = self.devnet.anvil.node
         node.call("anvil_setBalance", to_hex(owner), hex(100 * ETHER))
         signer = Signer(bytes.fromhex(key_file.read_text()[2:]))
-        sender = Sender(node, signer, self.devnet.market.chain_id)
-        address = create_address(owner, sender.nonce)
-        _, deployment = sender.deploy(creation_code(owner), _DEPLOY_GAS)
-        confirm(node, [deployment])
-        return address
+        return self.devnet.deploy(signer, creation_code(owner))
 
     def start_flows(self, names: Iterable[str] = FLOWS) -> None:
         """Start flows and wait until the market they know is the one that is there."""

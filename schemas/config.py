@@ -136,26 +136,69 @@ class KafkaConfig(Section):
         return self.topic_prefix + name
 
 
+#: The pool families by their names in records.
+Family = Literal[
+    "uniswap_v2",
+    "uniswap_v3",
+    "pancake_v3",
+    "uniswap_v4",
+    "balancer_v2_weighted",
+    "balancer_v2_stable",
+    "curve",
+    "curve_ng",
+]
+
+
 class FactoryConfig(Section):
-    """A pool factory we know: what its pools are, what they charge (millionths), how their addresses come about."""
+    """A pool factory we know: what its pools are and how their addresses come about.
+
+    `init_code_hash` is needed where the family's pools are found by CREATE2 (V2, V3), by `deployer` if that is not the factory itself.
+    `fee_pips` (millionths) is the fee of pools that do not state their own (V2). `variant` names what the factory's pools differ in from
+    their family's first version; which there are is the family's business. `from_block` is where its logs begin.
+    """
 
     name: str
-    family: Literal["uniswap_v2"] = "uniswap_v2"
+    family: Family = "uniswap_v2"
     address: HexAddress
-    init_code_hash: HexHash
+    init_code_hash: HexHash | None = None
+    deployer: HexAddress | None = None
     fee_pips: int = Field(3000, ge=0, lt=1_000_000)
+    variant: str = ""
+    from_block: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _addresses_can_be_checked(self) -> FactoryConfig:
+        if self.family in ("uniswap_v2", "uniswap_v3", "pancake_v3") and self.init_code_hash is None:
+            raise ValueError(
+                f"a factory of {self.family} needs init_code_hash: addresses of its pools are checked with it"
+            )
+        return self
+
+
+class PoolConfig(Section):
+    """A pool to admit besides what factories announce: an address, or a table of address and family. Without a family each is tried."""
+
+    address: HexAddress
+    family: Family | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_address(cls, value: object) -> object:
+        return {"address": value} if isinstance(value, str | bytes) else value
 
 
 class IngestConfig(Section):
-    """The sequencer. `pools` are addresses to admit at start besides what the factories announce."""
+    """The sequencer. `pools` are addresses to admit at start besides what the factories announce. A token is tried again `judge_tokens_every`
+    blocks after it was tried; 0: tokens are not tried at all."""
 
     factories: tuple[FactoryConfig, ...] = ()
-    pools: tuple[HexAddress, ...] = ()
+    pools: tuple[PoolConfig, ...] = ()
     start_block: int | None = Field(None, ge=0)
     reorg_depth: int = Field(64, ge=1, le=64)
     pending: bool = True
     max_pending: int = Field(4096, ge=1)
     refresh_pending: int = Field(256, ge=0)
+    judge_tokens_every: int = Field(50_400, ge=0)
 
 
 class ExecutorConfig(Section):
@@ -166,14 +209,16 @@ class ExecutorConfig(Section):
 
 
 class SearchConfig(Section):
-    """Routes and simulation. `shards` is part of the saved state's layout: changing it needs a new state directory.
+    """Routes and simulation. `anchors` are the tokens that routes start and end in besides the wrapped native one (`chain.anchor`); left out,
+    they are the known ones of the chain (`schemas.anchors`). `max_hops` 5 costs several times what 4 does. `shards` is part of the saved state's layout: changing it needs a new state directory.
 
     `engine`: `revm` is our extension (rules up to Osaka), `pyrevm` the fallback (up to Cancun and what it can do exactly of Prague);
     `auto` takes the extension where it is built. Each decision names the engine that judged it, and a replay insists on it.
     """
 
     engine: Literal["auto", "revm", "pyrevm"] = "auto"
-    max_hops: int = Field(3, ge=2, le=3)
+    anchors: tuple[HexAddress, ...] | None = None
+    max_hops: int = Field(3, ge=2, le=5)
     shards: int = Field(16, ge=1, le=256)
     simulation_shards: int = Field(4, ge=1, le=64)
     max_candidates: int = Field(8, ge=1, le=1000)
@@ -226,6 +271,15 @@ class SettleConfig(Section):
     history_blocks: int = Field(64, ge=64, le=1024)
 
 
+class TripwireConfig(Section):
+    """The tripwire. Every pool is compared with the chain within a day, at least `min_sample` pools a block. A block's sample waits for
+    `delay_blocks` more, and `patience_blocks` on top where the block turns out not to be the chain's any more."""
+
+    min_sample: int = Field(16, ge=0)
+    delay_blocks: int = Field(2, ge=0, le=32)
+    patience_blocks: int = Field(4, ge=1, le=64)
+
+
 class RuntimeConfig(Section):
     """How flows run. `state_dir` holds recovery state; epochs longer than a second cost memory in a cluster."""
 
@@ -246,6 +300,7 @@ class Config(Section):
     decide: DecideConfig = DecideConfig()
     submit: SubmitConfig = SubmitConfig()
     settle: SettleConfig = SettleConfig()
+    tripwire: TripwireConfig = TripwireConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
     def decision_digest(self) -> bytes:

@@ -14,13 +14,18 @@ class Command(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     COOLDOWN = "cooldown"
+    #: The sequencer suspends a pool: it is not traded and not taken in again before it is readmitted.
+    SUSPEND_POOL = "suspend_pool"
+    #: The sequencer reads a suspended or refused pool anew, with its tokens.
+    READMIT_POOL = "readmit_pool"
 
 
 class CommandRecord(Record, frozen=True):
     """A request to the sequencer of `chain`. `id` is the content hash by which a repetition is recognised.
 
-    `subject` names what the command is about (a pool address in hex for `cooldown`; empty for all). `until_block` bounds it
-    (0: until told otherwise). Feedback of the settlement flow arrives by this topic, so that a replay sees it as well.
+    `subject` names what the command is about (a pool address in hex for those about a pool; empty for all). `until_block` bounds it
+    (0: until told otherwise). `reason` of `suspend_pool` is what the pool is refused for. Feedback of other flows arrives by this topic, so
+    that a replay sees it as well.
     """
 
     TOPIC = "commands"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from schemas.opportunities import Hop, Strategy
+from schemas.opportunities import NATIVE_RATE, Hop, Rate, Strategy
 from schemas.record import Part, Record
 from schemas.types import Address, Hash, Name, OptionalHash, Signed, Text, Uint, Wide
 
@@ -36,8 +36,9 @@ class Limit(Part, frozen=True):
 class ChosenCall(Part, frozen=True):
     """The transaction to sign and what it is predicted to do.
 
-    Fees in wei per gas, amounts in wei of the anchor token: `gross` before costs, `gas_cost` = gas_used * base_fee,
-    `tip` = gas_used * priority_fee, `net` = gross - gas_cost - tip. `opportunity_id` names the record it was made from.
+    Fees in wei per gas. `gross` is before costs and in base units of the anchor token (the first hop's `token_in`), `gross_wei` the same at
+    `rate`; in wei too `gas_cost` = gas_used * base_fee, `tip` = gas_used * priority_fee, `net` = gross_wei - gas_cost - tip.
+    `opportunity_id` names the record it was made from.
     """
 
     opportunity_id: Hash
@@ -55,6 +56,8 @@ class ChosenCall(Part, frozen=True):
     gas_used: Uint
     base_fee: Uint
     gross: Wide
+    rate: Rate
+    gross_wei: Wide
     gas_cost: Wide
     tip: Wide
     net: Signed
@@ -66,6 +69,7 @@ class DecisionRecord(Record, frozen=True):
     block made void. `target_block` is 0 where nothing was chosen."""
 
     TOPIC = "decisions"
+    VERSION = 2
 
     id: Hash
     chain: Uint
@@ -99,7 +103,7 @@ GOLDEN = DecisionRecord(
         opportunity_id=b"\x10" * 32, strategy=Strategy.BACKRUN, target=b"\x0c" * 32, target_raw=b"\x02\xf8\x6b",
         hops=_HOPS, sender=b"\x0a" * 20, to=b"\x0b" * 20, nonce=4, gas_limit=181_479, max_fee=Wide(12 * 10**9),
         priority_fee=Wide(2 * 10**9), data=b"\x01\x02\x03\x04", gas_used=151_233, base_fee=10**10, gross=Wide(10**16),
-        gas_cost=Wide(1_512_330 * 10**9), tip=Wide(302_466 * 10**9), net=Signed(8_185_204 * 10**9)),
+        rate=NATIVE_RATE, gross_wei=Wide(10**16), gas_cost=Wide(1_512_330 * 10**9), tip=Wide(302_466 * 10**9), net=Signed(8_185_204 * 10**9)),
     reasons=(), rejected=(Count(reason="below_floor", count=2),), cancels=(),
     limits=(Limit(name="min_net_wei", value=Wide(10**14)),), engine="pyrevm 0.3.7", config_digest=b"\x13" * 32,
     state_digest=b"\x11" * 32,

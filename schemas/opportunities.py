@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from schemas.record import Part, Record
-from schemas.types import Address, Hash, Name, OptionalHash, Text, Uint, Wide
+from schemas.types import Address, Hash, Name, OptionalHash, Signed, Text, Uint, Wide
 
 
 class Strategy(StrEnum):
@@ -24,6 +24,20 @@ class VerdictKind(StrEnum):
     REFUSED = "refused"
 
 
+class Rate(Part, frozen=True):
+    """What a token's base unit was worth in wei when a route was found: `wei / units`, an exact fraction. 1/1 for the wrapped native token."""
+
+    wei: Wide
+    units: Wide
+
+    def in_wei(self, amount: int) -> int:
+        """An amount of the token in wei, rounded down."""
+        return amount * self.wei // self.units
+
+
+NATIVE_RATE = Rate(wei=Wide(1), units=Wide(1))
+
+
 class Hop(Part, frozen=True):
     """One swap of a route; amounts in base units of the hop's tokens."""
 
@@ -36,12 +50,23 @@ class Hop(Part, frozen=True):
     amount_out: Wide
 
 
+class Prices(Part, frozen=True):
+    """Marginal prices of one hop, after fee, in base units out per base unit in: at zero size, and at the size traded. For people."""
+
+    before: Name
+    after: Name
+
+
 class OpportunityRecord(Record, frozen=True):
     """A sized route. `gross` is what comes back above what went in, in base units of the anchor token (the first hop's
-    `token_in`). `target` is the pending transaction it follows, empty for a cycle after a block. `gas_used` is 0 unless
-    the verdict is success. `state_digest` identifies the graph the route was found in."""
+    `token_in`); `gross_wei` is the same at `rate`, `net_wei` what is left of it after the gas at the next base fee, before any tip.
+
+    `target` is the pending transaction it follows, empty for a cycle after a block. `prices` has one entry a hop. `gas_estimate` is what the
+    search reckoned with, `gas_used` what simulation found (0 unless the verdict is success). `rate` is None where the anchor has no price:
+    such a route is recorded and never chosen. `state_digest` identifies the graph the route was found in."""
 
     TOPIC = "opportunities"
+    VERSION = 2
 
     id: Hash
     chain: Uint
@@ -51,7 +76,12 @@ class OpportunityRecord(Record, frozen=True):
     strategy: Strategy
     target: OptionalHash
     hops: tuple[Hop, ...]
+    prices: tuple[Prices, ...]
     gross: Wide
+    rate: Rate | None
+    gross_wei: Wide
+    gas_estimate: Uint
+    net_wei: Signed
     verdict: VerdictKind
     reason: Name
     detail: Text
@@ -68,6 +98,7 @@ _HOPS = (
 
 GOLDEN = OpportunityRecord(
     id=b"\x10" * 32, chain=1, seq=8, index=0, head_number=19_932_148, strategy=Strategy.BACKRUN, target=b"\x0c" * 32,
-    hops=_HOPS, gross=Wide(10**16), verdict=VerdictKind.SUCCESS, reason="", detail="", gas_used=151_233,
+    hops=_HOPS, prices=(Prices("3012.5", "2987.1"), Prices("0.00034", "0.000337")), gross=Wide(10**16), rate=NATIVE_RATE,
+    gross_wei=Wide(10**16), gas_estimate=170_000, net_wei=Signed(8_487_670 * 10**9), verdict=VerdictKind.SUCCESS, reason="", detail="", gas_used=151_233,
     state_digest=b"\x11" * 32,
 )  # fmt: skip

@@ -26,9 +26,9 @@ class Outcome(StrEnum):
 class SettlementRecord(Record, frozen=True):
     """The settlement of one decision; the topic is compacted by decision, so the last record is the one that holds.
 
-    `revision` counts restatements (a reorg retracts and restates). Amounts in wei of the anchor token; realised figures are
-    None unless our transaction is on chain. Realised gross and net are balance changes of owner and executor over the
-    transaction; `error` is realised net minus predicted net. `settled_at` is the height at which this row was made.
+    `revision` counts restatements (a reorg retracts and restates). Amounts in wei, profit in another anchor token than the
+    wrapped native one at the decision's own rate; realised figures are None unless our transaction is on chain. Realised gross and net are
+    balance changes of owner and executor over the transaction; `error` is realised net minus predicted net. `settled_at` is the height at which this row was made.
     """
 
     TOPIC = "settlements"

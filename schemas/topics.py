@@ -14,6 +14,7 @@ from schemas import (
     control,
     dead_letter,
     decisions,
+    findings,
     logs,
     opportunities,
     pending,
@@ -21,6 +22,7 @@ from schemas import (
     receipts,
     settlements,
     submissions,
+    tokens,
     witness,
 )
 from schemas.codec import Codec
@@ -101,6 +103,8 @@ TOPICS: tuple[Topic, ...] = (
     _row(decisions, 4, Cleanup.DELETE, FOREVER, 1 * MIB, "decision id", "one decision per event"),
     _row(submissions, 4, Cleanup.DELETE, FOREVER, 1 * MIB, "decision id", "bundles given to relays, with answers"),
     _row(settlements, 4, Cleanup.COMPACT, FOREVER, 1 * MIB, "decision id", "the end of every decision"),
+    _row(tokens, 1, Cleanup.COMPACT, FOREVER, 1 * MIB, "chain id/token", "what each token does when it is moved, with the evidence"),
+    _row(findings, 1, Cleanup.DELETE, FOREVER, 1 * MIB, "pool", "pools whose state was not the chain's"),
     _row(dead_letter, 1, Cleanup.DELETE, 90 * DAY_MS, 24 * MIB, "topic/partition/offset", "records that could not be read"),
 )  # fmt: skip
 

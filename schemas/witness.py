@@ -23,14 +23,20 @@ class AccountState(Part, frozen=True):
 
 class WitnessRecord(Sequenced, frozen=True):
     """State as of the end of block `block_hash`; values are absolute. `codes` are the contract codes (content-addressed
-    by keccak) that no earlier witness of this chain is known to have carried."""
+    by keccak) that no earlier witness of this chain is known to have carried.
+
+    `accounts` are what a block changed or a pool needs, and may leave fields open. `packed` is a state that a simulation starts from
+    as it is, in the engines' packed form (see `docs/engines.md`), without codes: a pending transaction's prestate. Empty where there is none.
+    """
 
     TOPIC = "witness"
+    VERSION = 2
 
     block_number: Uint
     block_hash: Hash
     accounts: tuple[AccountState, ...]
     codes: tuple[bytes, ...]
+    packed: bytes = b""
 
 
 GOLDEN = WitnessRecord(
@@ -41,5 +47,5 @@ GOLDEN = WitnessRecord(
                      slots=(8).to_bytes(32, "big") + (10**30).to_bytes(32, "big")),
         AccountState(address=b"\x0a" * 20, nonce=None, balance=(10**19).to_bytes(32, "big"), code_hash=None, slots=b""),
     ),
-    codes=(b"",),
+    codes=(b"",), packed=b"SLWT\x01" + bytes(8),
 )  # fmt: skip

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IUniswapV2Pair, SluiceExecutor} from "../src/SluiceExecutor.sol";
+import {IUniswapV2Pair} from "../src/Protocols.sol";
+import {SluiceExecutor} from "../src/SluiceExecutor.sol";
 import {vm} from "./Vm.sol";
 
 interface IToken {
@@ -32,7 +33,7 @@ abstract contract Market {
     }
 
     address internal constant OWNER = address(0xA11CE);
-    string private constant UNISWAP = "../.sluice/npm/node_modules/@uniswap/";
+    string internal constant UNISWAP = "../.sluice/npm/node_modules/@uniswap/";
 
     IWETH internal weth;
     IFactory internal factory;
@@ -46,15 +47,19 @@ abstract contract Market {
         weth.deposit{value: type(uint128).max}();
     }
 
-    /// @dev Deploys the creation code of a build file; Uniswap's write it without "0x".
+    /// @dev Deploys the creation code of a build file.
     function _deploy(string memory path, bytes memory arguments) internal returns (address deployed) {
-        string memory hexCode = vm.parseJsonString(vm.readFile(path), ".bytecode");
-        if (bytes(hexCode)[1] != "x") hexCode = string.concat("0x", hexCode);
-        bytes memory code = bytes.concat(vm.parseBytes(hexCode), arguments);
+        bytes memory code = bytes.concat(_codeOf(path, ".bytecode"), arguments);
         assembly {
             deployed := create(0, add(code, 32), mload(code))
         }
         vm.assertTrue(deployed != address(0), path);
+    }
+
+    /// @dev Uniswap's V2 files write code without "0x".
+    function _codeOf(string memory path, string memory key) internal view returns (bytes memory) {
+        string memory hexCode = vm.parseJsonString(vm.readFile(path), key);
+        return vm.parseBytes(bytes(hexCode)[1] == "x" ? hexCode : string.concat("0x", hexCode));
     }
 
     /// @dev The ERC-20 of v2-core's own tests; all of the supply is ours.

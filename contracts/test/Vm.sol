@@ -6,6 +6,9 @@ interface Vm {
     function readFile(string calldata path) external view returns (string memory);
     function parseJsonString(string calldata json, string calldata key) external pure returns (string memory);
     function parseBytes(string calldata text) external pure returns (bytes memory);
+    /// @dev From here on; the tests' own code stays what it was compiled for.
+    function setEvmVersion(string calldata fork) external;
+    function etch(address account, bytes calldata code) external;
     function assume(bool condition) external pure;
     function prank(address sender) external;
     function deal(address account, uint256 balance) external;

@@ -12,13 +12,27 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import block, broker, config, control, dead_letters, demo, flow, init, replay, report, show, topics
+from flows.cli import (
+    block,
+    broker,
+    config,
+    control,
+    dead_letters,
+    demo,
+    discover,
+    flow,
+    init,
+    replay,
+    report,
+    show,
+    topics,
+)
 from flows.cli.console import DEFAULT_CONFIG
 from flows.cli.failures import FriendlyGroup
 
 #: In the order in which help shows them.
 GROUPS: tuple[ModuleType, ...] = (
-    *(demo, block, init, config, broker, topics, flow),
+    *(demo, block, init, config, broker, topics, discover, flow),
     *(report, replay, show, dead_letters, control),
 )
 

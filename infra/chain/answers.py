@@ -32,10 +32,12 @@ class LogAnswer(Answer, frozen=True):
     address: str
     topics: list[str]
     data: str
+    block_number: str | None = None
     block_hash: str | None = None
     transaction_hash: str | None = None
     transaction_index: str | None = None
     log_index: str | None = None
+    removed: bool = False
 
 
 class ReceiptAnswer(Answer, frozen=True):

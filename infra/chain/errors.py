@@ -10,6 +10,17 @@ _UNSUPPORTED = re.compile(
     r"method .*(not|n't) (\w+ )?(found|supported|available|exist|allowed|enabled)|unsupported method|tracer not found",
     re.I,
 )
+_FAILED_CODES = (3, -32015)
+_FAILED = re.compile(
+    r"revert|invalid opcode|out of gas|gas required exceeds|stack (under|over)flow|stack limit|invalid jump|vm execution|bad instruction|"
+    r"execution (error|failed)|static ?call|state (change|modification)|contract (code )?size|write protection",
+    re.I,
+)
+_NO_STATE = re.compile(
+    r"missing trie node|pruned|(historical )?state .{0,80}(not|n't|un)\s?(be )?(available|found)|no state available|archive|"
+    r"distance to target block exceeds",
+    re.I,
+)
 _MOVED = re.compile(
     r"unknown block|header not found|block not found|header for hash not found|hash is not currently canonical|resource not found",
     re.I,
@@ -22,6 +33,14 @@ class NodeError(Exception):
 
 class NodeUnavailable(NodeError):
     """The node cannot be reached, is overloaded, or answers no JSON-RPC. Wait and ask again."""
+
+
+class NodeTimeout(NodeUnavailable):
+    """No answer in time. Less at once may do."""
+
+
+class BatchRefused(NodeError):
+    """The node takes no batch of this size."""
 
 
 class RpcError(NodeError):
@@ -37,6 +56,16 @@ class RpcError(NodeError):
     def unsupported(self) -> bool:
         """Whether the node does not have the method at all (so asking again is no use)."""
         return self.code in _UNSUPPORTED_CODES or bool(_UNSUPPORTED.search(self.message))
+
+    @property
+    def execution_failed(self) -> bool:
+        """Whether the call was carried out and failed in the contract: an answer about the contract, not about the node."""
+        return self.code in _FAILED_CODES or bool(_FAILED.search(self.message))
+
+    @property
+    def no_state(self) -> bool:
+        """Whether the node no longer keeps the state of the block asked about."""
+        return bool(_NO_STATE.search(self.message))
 
     @property
     def unknown_block(self) -> bool:

@@ -1,17 +1,21 @@
-"""Which storage a swap through a pool reads, found by tracing the token calls such a swap makes."""
+"""Which storage a swap through a pool reads: what the family knows by its place, and what traces of its calls show besides."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from infra.chain import hexes
 from infra.chain.errors import RpcError
 from infra.chain.node import Node
 from infra.chain.prestate import AccountChange
 from infra.chain.tracing import At, prestates
-from infra.chain.v2_pairs import BALANCE_OF, PAIR_SLOTS, TRANSFER, PairFacts, word_of
+from schemas.reads import View
+from schemas.types import ZERO_ADDRESS
+
+#: balanceOf(address) and transfer(address,uint256).
+BALANCE_OF, TRANSFER = bytes.fromhex("70a08231"), bytes.fromhex("a9059cbb")
 
 
 @dataclass(frozen=True)
@@ -26,67 +30,110 @@ class Holders:
 Needs = Mapping[bytes, frozenset[bytes]]
 
 
-def token_calls(token: bytes, pair: bytes, who: Holders) -> list[dict[str, Any]]:
+class Traced(NamedTuple):
+    """What is to be found out of a pool: who holds its tokens, the calls whose traces show what else it reads, and the slots that are
+    known without."""
+
+    holder: bytes
+    tokens: tuple[bytes, ...]
+    probes: tuple[View, ...]
+    known: Needs
+
+
+class _Call(NamedTuple):
+    sender: bytes
+    to: bytes
+    data: bytes
+
+    def request(self) -> dict[str, Any]:
+        return {"from": hexes.show(self.sender), "to": hexes.show(self.to), "data": hexes.show(self.data)}
+
+
+_Traces = Mapping[_Call, dict[bytes, AccountChange] | RpcError]
+
+
+def _word(value: bytes | int) -> bytes:
+    return value.to_bytes(32, "big") if isinstance(value, int) else value.rjust(32, b"\0")
+
+
+def token_calls(token: bytes, holder: bytes, who: Holders) -> list[_Call]:
     """What a swap asks of a token: the balances of all three, the payment out of the pool and those into it.
 
     An executor without the token reverts in its payment, at times before the token has looked at the recipient (hooks, lists); so
     the pool pays itself as well, which it can.
     """
     return [
-        _call(pair, token, BALANCE_OF + word_of(pair)),
-        _call(pair, token, BALANCE_OF + word_of(who.executor)),
-        _call(pair, token, BALANCE_OF + word_of(who.owner)),
-        _call(pair, token, TRANSFER + word_of(who.executor) + word_of(1)),
-        _call(who.executor, token, TRANSFER + word_of(pair) + word_of(1)),
-        _call(pair, token, TRANSFER + word_of(pair) + word_of(1)),
+        _Call(holder, token, BALANCE_OF + _word(holder)),
+        _Call(holder, token, BALANCE_OF + _word(who.executor)),
+        _Call(holder, token, BALANCE_OF + _word(who.owner)),
+        _Call(holder, token, TRANSFER + _word(who.executor) + _word(1)),
+        _Call(who.executor, token, TRANSFER + _word(holder) + _word(1)),
+        _Call(holder, token, TRANSFER + _word(holder) + _word(1)),
     ]
 
 
-def own_calls(token: bytes, who: Holders) -> list[dict[str, Any]]:
+def own_calls(token: bytes, who: Holders) -> list[_Call]:
     """What the executor asks of a token besides: its own balance, the owner's, and the payment of the profit."""
     return [
-        _call(who.executor, token, BALANCE_OF + word_of(who.executor)),
-        _call(who.executor, token, BALANCE_OF + word_of(who.owner)),
-        _call(who.executor, token, TRANSFER + word_of(who.owner) + word_of(1)),
+        _Call(who.executor, token, BALANCE_OF + _word(who.executor)),
+        _Call(who.executor, token, BALANCE_OF + _word(who.owner)),
+        _Call(who.executor, token, TRANSFER + _word(who.owner) + _word(1)),
     ]
-
-
-def _call(sender: bytes, to: bytes, data: bytes) -> dict[str, Any]:
-    return {"from": hexes.show(sender), "to": hexes.show(to), "data": hexes.show(data)}
 
 
 def read_by(traces: Sequence[Mapping[bytes, AccountChange]], ignore: frozenset[bytes]) -> dict[bytes, frozenset[bytes]]:
     """All accounts and slots that any of the traces touched, but for the accounts to ignore."""
+    return union(
+        {account: frozenset(change.slots) for account, change in trace.items() if account not in ignore}
+        for trace in traces
+    )
+
+
+def union(needs: Iterable[Needs]) -> dict[bytes, frozenset[bytes]]:
+    """All accounts and slots of several needs."""
     slots: dict[bytes, set[bytes]] = {}
-    for trace in traces:
-        for account, change in trace.items():
-            if account not in ignore:
-                slots.setdefault(account, set()).update(change.slots)
+    for need in needs:
+        for account, keys in need.items():
+            slots.setdefault(account, set()).update(keys)
     return {account: frozenset(keys) for account, keys in slots.items()}
 
 
-async def trace_needs(node: Node, pairs: Sequence[PairFacts], who: Holders, at: At) -> list[Needs | RpcError]:
-    """What a simulation through each pair needs; the node's error for a pair whose tokens it could not trace."""
-    calls = [call for p in pairs for token in (p.token0, p.token1) for call in token_calls(token, p.address, who)]
-    traces = await prestates(node, calls, at)
-    each = len(traces) // len(pairs) if pairs else 0
-    out: list[Needs | RpcError] = []
-    for i, pair in enumerate(pairs):
-        mine = traces[i * each : (i + 1) * each]
-        error = next((t for t in mine if isinstance(t, RpcError)), None)
-        if error is not None:
-            out.append(error)
-            continue
-        # Senders and the fee recipient are in every trace; the pair's own slots are known from its layout.
-        ignore = frozenset((who.executor, who.owner, pair.address, who.coinbase)) - {pair.token0, pair.token1}
-        found = read_by([t for t in mine if not isinstance(t, RpcError)], ignore)
-        out.append(found | {pair.address: frozenset(PAIR_SLOTS)})
-    return out
+async def trace_needs(node: Node, pools: Sequence[Traced], who: Holders, at: At) -> list[Needs | RpcError]:
+    """What a simulation through each pool needs; the node's error for a pool whose calls it could not trace."""
+    calls = dict.fromkeys(call for pool in pools for call in (*_of_tokens(pool, who), *_of_probes(pool, who)))
+    traces = await _trace(node, list(calls), at)
+    return [_needs(pool, traces, who) for pool in pools]
+
+
+def _of_tokens(pool: Traced, who: Holders) -> list[_Call]:
+    # The zero address is the chain's own coin, which has no contract.
+    return [call for token in pool.tokens if token != ZERO_ADDRESS for call in token_calls(token, pool.holder, who)]
+
+
+def _of_probes(pool: Traced, who: Holders) -> list[_Call]:
+    return [_Call(who.executor, probe.to, probe.data) for probe in pool.probes]
+
+
+def _needs(pool: Traced, traces: _Traces, who: Holders) -> Needs | RpcError:
+    # Senders and the fee recipient are in every trace, whether they are read or not.
+    ours = frozenset((who.executor, who.owner, who.coinbase))
+    of_tokens = [traces[call] for call in _of_tokens(pool, who)]
+    of_probes = [traces[call] for call in _of_probes(pool, who)]
+    for trace in (*of_tokens, *of_probes):
+        if isinstance(trace, RpcError):
+            return trace
+    by_tokens = read_by([t for t in of_tokens if not isinstance(t, RpcError)], (ours | {pool.holder}) - {*pool.tokens})
+    by_probes = read_by([t for t in of_probes if not isinstance(t, RpcError)], ours - {*pool.tokens})
+    return union((by_tokens, by_probes, {pool.holder: frozenset[bytes]()}, pool.known))
+
+
+async def _trace(node: Node, calls: Sequence[_Call], at: At) -> _Traces:
+    return dict(zip(calls, await prestates(node, [call.request() for call in calls], at), strict=True))
 
 
 async def trace_own(node: Node, token: bytes, who: Holders, at: At) -> Needs | RpcError:
     """What the executor's own calls of a token read."""
-    traces = await prestates(node, own_calls(token, who), at)
+    traces = await prestates(node, [call.request() for call in own_calls(token, who)], at)
     for trace in traces:
         if isinstance(trace, RpcError):
             return trace

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx
 import msgspec
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from infra.chain.errors import HeadMoved, LieReason, NodeLied, NodeUnavailable, RpcError
+from infra.chain.batch_size import BatchSize
+from infra.chain.errors import BatchRefused, HeadMoved, LieReason, NodeLied, NodeTimeout, NodeUnavailable, RpcError
 
 T = TypeVar("T")
 
 ATTEMPTS = 5
-BATCH_LIMIT = 100
+#: Requests of the first batch, and of any: geth's own limit is 1000.
+BATCH_START = 100
+BATCH_LIMIT = 1000
+#: Batches under way at once.
+CONCURRENCY = 4
 _OVERLOADED = (429, 502, 503, 504)
-#: JSON-RPC "limit exceeded", as some providers answer it with status 200.
-_LIMIT_EXCEEDED = -32005
+_TOO_LARGE = 413
+#: JSON-RPC "limit exceeded" and HTTP's "too many requests", as some providers answer them with status 200.
+_LIMIT_EXCEEDED = (-32005, 429)
+#: The same code for what was asked, instead of how often: asking again would be no use.
+_ABOUT_THE_QUESTION = re.compile(r"results|block range|range of blocks|logs", re.I)
+_ANSWER_TOO_LARGE = re.compile(r"response (is )?too (large|big)|response size", re.I)
 
 
 class _ErrorObject(msgspec.Struct):
@@ -55,7 +67,9 @@ class Node:
         """`timeout_s` bounds each attempt, `attempts` the tries of one request, `batch_limit` the requests of one batch."""
         self._url = http_url
         self._attempts = attempts
-        self._batch_limit = batch_limit
+        self._size = BatchSize(BATCH_START, batch_limit)
+        #: Requests sent so far, each of a batch counted, and HTTP requests.
+        self.requests = self.posts = 0
         limits = httpx.Limits(max_connections=8, max_keepalive_connections=8)
         self._http = httpx.AsyncClient(timeout=timeout_s, limits=limits, headers={"Content-Type": "application/json"})
         self._envelope = msgspec.json.Decoder(_Envelope)
@@ -67,21 +81,50 @@ class Node:
     async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
-    async def call(self, kind: Any, method: str, *params: Any) -> Any:
+    # ---------------------------------------------------------------- one request
+
+    async def call(self, kind: Any, method: str, *params: Any, attempts: int | None = None) -> Any:
         """One request; the answer is of the type `kind`. Raises `NodeUnavailable`, `HeadMoved`, `RpcError`, `NodeLied(malformed)`."""
-        body = {"jsonrpc": "2.0", "id": 0, "method": method, "params": params}
-        answer = await self._post(body, self._envelope)
-        out = _typed(Call(kind, method, params), answer)
+        out = await self._single(Call(kind, method, params), attempts or self._attempts)
         if isinstance(out, RpcError):
             raise _raised(out)
         return out
 
-    async def batch(self, calls: Sequence[Call]) -> list[Any | RpcError]:
-        """All requests in batches of at most the limit, answers in order; an error of one request stands in its place."""
-        out: list[Any | RpcError] = []
-        for start in range(0, len(calls), self._batch_limit):
-            out += await self._one_batch(calls[start : start + self._batch_limit])
-        return out
+    async def _single(self, call: Call, attempts: int) -> Any | RpcError:
+        body = {"jsonrpc": "2.0", "id": 0, "method": call.method, "params": call.params}
+
+        def decode(content: bytes) -> Any | RpcError:
+            return _typed(call, self._envelope.decode(content))
+
+        self.requests += 1
+        return await self._post(body, decode, attempts)
+
+    # ---------------------------------------------------------------- many
+
+    async def batch(self, calls: Sequence[Call], *, at_most: int = BATCH_LIMIT) -> list[Any | RpcError]:
+        """All requests in batches as large as the node takes them and `at_most` of that, several at once; answers in order, an error of
+        one request in its place. Raises as `call` where a batch as a whole fails."""
+        answers: list[Any | RpcError] = [None] * len(calls)
+        waiting = deque(range(len(calls)))
+
+        async def work() -> None:
+            while waiting:
+                part = [waiting.popleft() for _ in range(min(len(waiting), self._size.now, at_most))]
+                try:
+                    found = await self._one_batch([calls[i] for i in part])
+                except (BatchRefused, NodeTimeout):
+                    if len(part) == 1:
+                        raise
+                    self._size.refused(len(part))
+                    waiting.extendleft(reversed(part))
+                    continue
+                self._size.taken(len(part))
+                for i, answer in zip(part, found, strict=True):
+                    answers[i] = answer
+
+        workers = min(CONCURRENCY, -(-len(calls) // min(self._size.now, at_most)))
+        await _all(work, workers)
+        return answers
 
     async def all_of(self, calls: Sequence[Call]) -> list[Any]:
         """As `batch`, but the first error is raised: for answers that belong together."""
@@ -92,40 +135,80 @@ class Node:
         return answers
 
     async def _one_batch(self, calls: Sequence[Call]) -> list[Any | RpcError]:
+        if len(calls) == 1:
+            return [await self._single(calls[0], self._attempts)]
         body = [{"jsonrpc": "2.0", "id": i, "method": c.method, "params": c.params} for i, c in enumerate(calls)]
-        answers = await self._post(body, self._envelopes)
+        self.requests += len(calls)
+        return await self._post(body, lambda content: self._decode_batch(content, calls), self._attempts)
+
+    def _decode_batch(self, content: bytes, calls: Sequence[Call]) -> list[Any | RpcError]:
+        try:
+            answers = self._envelopes.decode(content)
+        except msgspec.ValidationError:
+            # One object instead of a list: what the node thinks of the batch.
+            answers = [self._envelope.decode(content)]
+        if len(answers) == 1 and answers[0].error is not None:
+            _check_limit("a batch", answers[0].error)
+            raise BatchRefused(f"the node takes no batch of {len(calls)}: {answers[0].error.message}")
         by_id = {answer.id: answer for answer in answers}
         if len(answers) != len(calls) or set(by_id) != set(range(len(calls))):
             raise NodeLied(LieReason.ANSWER_COUNT, f"{len(answers)} answers to a batch of {len(calls)}")
-        return [_typed(call, by_id[i]) for i, call in enumerate(calls)]
+        out = [_typed(call, by_id[i]) for i, call in enumerate(calls)]
+        if any(isinstance(a, RpcError) and _ANSWER_TOO_LARGE.search(a.message) for a in out):
+            raise BatchRefused(f"the answers to a batch of {len(calls)} are too large for the node")
+        return out
 
-    async def _post(self, body: Any, decoder: msgspec.json.Decoder[T]) -> T:
+    # ---------------------------------------------------------------- the way there
+
+    async def _post(self, body: Any, decode: Callable[[bytes], T], attempts: int) -> T:
         content = msgspec.json.encode(body)
+        # Too slow for many at once is no reason to ask as many again: the batch is made smaller instead.
+        hopeless = NodeTimeout if isinstance(body, list) else ()
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(NodeUnavailable),
-            stop=stop_after_attempt(self._attempts),
+            retry=retry_if_exception(lambda e: isinstance(e, NodeUnavailable) and not isinstance(e, hopeless)),
+            stop=stop_after_attempt(attempts),
             wait=wait_exponential_jitter(multiplier=0.05, max=2.0, jitter=0.1),
             reraise=True,
         )
-        return await retrying(self._once, content, decoder)
+        return await retrying(self._once, content, decode, isinstance(body, list))
 
-    async def _once(self, content: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    async def _once(self, content: bytes, decode: Callable[[bytes], T], many: bool) -> T:
+        self.posts += 1
         try:
             response = await self._http.post(self._url, content=content)
+        except httpx.TimeoutException as error:
+            raise NodeTimeout(f"the node does not answer in time: {type(error).__name__}") from None
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise NodeUnavailable(f"the node does not answer: {type(error).__name__} {error}".rstrip()) from None
         if response.status_code in _OVERLOADED or response.status_code >= 500:
             raise NodeUnavailable(f"the node answers HTTP {response.status_code}")
+        if response.status_code == _TOO_LARGE and many:
+            raise BatchRefused("the node answers HTTP 413 to a batch")
         try:
-            return decoder.decode(response.content)
+            return decode(response.content)
         except msgspec.MsgspecError:
             raise NodeUnavailable(f"the node answers HTTP {response.status_code} without JSON-RPC") from None
 
 
+async def _all(work: Callable[[], Any], count: int) -> None:
+    """Run so many workers; the first failure ends the others and is raised."""
+    tasks = [asyncio.ensure_future(work()) for _ in range(count)]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _check_limit(method: str, error: _ErrorObject) -> None:
+    if error.code in _LIMIT_EXCEEDED and not _ABOUT_THE_QUESTION.search(error.message):
+        raise NodeUnavailable(f"{method}: {error.message}")
+
+
 def _typed(call: Call, answer: _Envelope) -> Any | RpcError:
     if answer.error is not None:
-        if answer.error.code == _LIMIT_EXCEEDED:
-            raise NodeUnavailable(f"{call.method}: {answer.error.message}")
+        _check_limit(call.method, answer.error)
         return RpcError(call.method, answer.error.code, answer.error.message)
     try:
         return msgspec.json.decode(answer.result, type=call.kind)

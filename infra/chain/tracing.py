@@ -13,6 +13,9 @@ from infra.chain.node import Call, Node, call_of
 from infra.chain.prestate import AccountChange, decode_prestate
 from infra.chain.storage import at
 
+#: A trace is an execution: more of them in one request than this take providers longer than they allow.
+TRACES_AT_ONCE = 100
+
 
 @dataclass(frozen=True)
 class At:
@@ -43,7 +46,7 @@ def trace_call(tx: dict[str, Any], at_: At) -> Call:
 
 async def prestates(node: Node, calls: list[dict[str, Any]], at_: At) -> list[dict[bytes, AccountChange] | RpcError]:
     """What each call reads, from the same state; an error of one call stands in its place. Raises `HeadMoved` if the block is gone."""
-    answers = await node.batch([trace_call(tx, at_) for tx in calls])
+    answers = await node.batch([trace_call(tx, at_) for tx in calls], at_most=TRACES_AT_ONCE)
     out: list[dict[bytes, AccountChange] | RpcError] = []
     for answer in answers:
         if isinstance(answer, RpcError):

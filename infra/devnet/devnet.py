@@ -10,7 +10,9 @@ from infra.devnet.anvil import DEVNET_HARDFORK, Anvil, AnvilOptions
 from infra.devnet.block_clock import BlockClock
 from infra.devnet.builder import BLOCK_SECONDS, Builder
 from infra.devnet.builder_server import BuilderServer
-from infra.devnet.market import Market, deploy_market
+from infra.devnet.market import Market, MarketError, Sender, deploy_market, mine
+from infra.devnet.node import to_hex
+from infra.devnet.signer import Signer
 from infra.devnet.traffic import Traffic
 
 # The chain's own clock starts here (14 November 2023) and goes by block, so a run does not depend on the day.
@@ -18,6 +20,8 @@ GENESIS_TIME = 1_700_000_000
 CHAIN_ID = 31337
 # About twice what users and bundles need, so that the base fee goes up and down instead of fading away.
 BLOCK_GAS_LIMIT = 2_000_000
+#: Enough for the largest contract there may be (EIP-170): 200 gas a byte, and what its constructor does.
+DEPLOYMENT_GAS = 8_000_000
 
 
 class Devnet:
@@ -71,6 +75,25 @@ class Devnet:
             self.anvil.stop()
             raise
         return self
+
+    def deploy(self, signer: Signer, code: bytes) -> bytes:
+        """Deploy a contract of any size by an account that has ether, in a block of its own; its address. The builder takes no part.
+
+        Raises MarketError where the creation fails.
+        """
+        node = self.anvil.node
+        address, deployment = Sender(node, signer, self.market.chain_id).deploy(code, DEPLOYMENT_GAS)
+        limit = node.call("eth_getBlockByNumber", "pending", False)["gasLimit"]
+        # A creation of ten kilobytes is more than one of our blocks holds.
+        node.call("evm_setBlockGasLimit", hex(2 * DEPLOYMENT_GAS))
+        try:
+            node.call("eth_sendRawTransaction", to_hex(deployment.raw))
+            mine(node, self.builder.block_seconds)
+        finally:
+            node.call("evm_setBlockGasLimit", limit)
+        if node.call("eth_getCode", to_hex(address), "latest") == "0x":
+            raise MarketError(f"the contract of {to_hex(signer.address)} could not be deployed")
+        return address
 
     def clock(self, interval: float = 1.0, *, with_traffic: bool = True) -> BlockClock:
         """The beat of this devnet, not started; `interval` in seconds."""

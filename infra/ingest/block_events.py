@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -24,7 +24,7 @@ from infra.chain.prestate import (
 )
 from infra.chain.storage import balances, changed_between, nonces, read_accounts
 from schemas.blocks import BlockOp, BlockRecord
-from schemas.logs import LogsRecord
+from schemas.logs import Log, LogsRecord
 from schemas.receipts import NativeBalance, ReceiptsRecord, WatchedTransaction
 from schemas.record import Sequenced
 from schemas.types import Wide
@@ -33,7 +33,7 @@ from schemas.witness import WitnessRecord
 
 @dataclass(frozen=True)
 class Watch:
-    """What to look at in a block: our accounts, the contracts whose logs count, the state that is kept fresh.
+    """What to look at in a block: our accounts, the state that is kept fresh.
 
     `tracked` names the slots to keep (None: all that change), `named` an account's slots that somebody named, which is what can be asked of a node
     that does not trace. `whole` are accounts to be read completely, whether they changed or not.
@@ -41,7 +41,6 @@ class Watch:
 
     owner: bytes
     executor: bytes
-    log_sources: Collection[bytes]
     tracked: Mapping[bytes, Slots]
     named: Callable[[bytes], frozenset[bytes]]
     whole: Mapping[bytes, frozenset[bytes]]
@@ -170,12 +169,12 @@ async def _watched(
 
 
 def block_records(
-    chain: int, facts: BlockFacts, log_sources: Collection[bytes], first_seen_ns: int
+    chain: int, facts: BlockFacts, wanted: Callable[[Log], bool], first_seen_ns: int
 ) -> tuple[Sequenced, ...]:
-    """The four parts of a block event, unstamped; the witness without codes."""
+    """The four parts of a block event, unstamped, with the logs that are wanted; the witness without codes."""
     header = facts.header
     stamp = {"chain": chain, "seq": 0, "part": 0, "parts": 4}
-    logs = tuple(log for mined in facts.mined for log in mined.logs if log.address in log_sources)
+    logs = tuple(log for mined in facts.mined for log in mined.logs if wanted(log))
     receipts = tuple(mined.receipt for mined in facts.mined)
     return (
         block_record(chain, header, first_seen_ns),

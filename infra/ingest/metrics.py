@@ -10,9 +10,11 @@ PENDING_EVICTED = Counter(
     "sluice_ingest_pending_evicted_total", "Pending transactions forgotten because the book was full", []
 )
 POOLS_REFUSED = Counter("sluice_ingest_pools_refused_total", "Pools tracked but not traded", ["reason"])
+TOKENS_JUDGED = Counter("sluice_ingest_tokens_judged_total", "Tokens tried, by what they were found to be", ["quality"])
 NODE_LIES = Counter("sluice_ingest_node_lies_total", "Answers of the node that contradicted each other", ["reason"])
 REVERTS = Counter("sluice_ingest_reverts_total", "Blocks taken off again", ["chain"])
 HEAD = Gauge("sluice_ingest_head_number", "Newest block in the log", ["chain"])
 LAG = Gauge("sluice_ingest_lag_blocks", "Blocks the node is ahead of the log", ["chain"])
 PENDING = Gauge("sluice_ingest_pending", "Transactions known to be pending", ["chain"])
 POOLS = Gauge("sluice_ingest_pools", "Pools tracked", ["chain"])
+POOLS_WAITING = Gauge("sluice_ingest_pools_waiting", "Pools found but not admitted yet", ["chain"])

@@ -5,10 +5,12 @@ from __future__ import annotations
 from schemas.control import CommandRecord
 from schemas.dead_letter import DeadLetterRecord
 from schemas.decisions import DecisionRecord
+from schemas.findings import FindingRecord
 from schemas.opportunities import OpportunityRecord
 from schemas.record import Record, Sequenced
 from schemas.settlements import SettlementRecord
 from schemas.submissions import SubmissionRecord
+from schemas.tokens import TokenRecord
 
 
 def key_of(record: Record) -> bytes:
@@ -22,6 +24,10 @@ def key_of(record: Record) -> bytes:
         return record.decision_id
     if isinstance(record, OpportunityRecord | DecisionRecord):
         return record.id
+    if isinstance(record, TokenRecord):
+        return f"{record.chain}/0x{record.token.hex()}".encode()
+    if isinstance(record, FindingRecord):
+        return record.pool
     if isinstance(record, DeadLetterRecord):
         return f"{record.topic}/{record.partition}/{record.offset}".encode()
     raise TypeError(f"no key is defined for {type(record).__name__}")

@@ -22,7 +22,7 @@ OPEN_BLOCKS = 64
 
 @dataclass(frozen=True)
 class DecisionSettings:
-    """Limits in wei of the anchor token, and what identifies the run in each record."""
+    """Limits in wei, and what identifies the run in each record."""
 
     chain_id: int
     min_net_wei: int
@@ -131,16 +131,19 @@ class Decision:
             return None, "paused"
         if any("0x" + hop.pool.hex() in self._cooldowns for hop in route.hops):
             return None, "cooldown"
-        if route.hops[0].amount_in > settings.max_position_wei:
+        if route.rate is None:
+            return None, "unpriced_anchor"
+        if route.rate.in_wei(route.hops[0].amount_in) > settings.max_position_wei:
             return None, "above_position_cap"
         if gas_limit(verdict.gas_used, settings.max_gas, event.seq) >= settings.max_gas:
             return None, "above_gas_cap"
-        cost = price(route.gross, verdict.gas_used, event.base_fee, settings.tip_share_bps)
+        cost = price(route.gross_wei, verdict.gas_used, event.base_fee, settings.tip_share_bps)
         if cost.net < settings.min_net_wei:
             return None, "below_floor"
         return Offer(route, opportunity, verdict, cost), ""
 
     def _opportunity(self, event: EventSummary, route: RouteFound, verdict: Verdict) -> OpportunityRecord:
+        gas_used = verdict.gas_used if verdict.kind is VerdictKind.SUCCESS else 0
         return with_id(
             OpportunityRecord(
                 id=ZERO_HASH,
@@ -151,17 +154,23 @@ class Decision:
                 strategy=route.strategy,
                 target=route.target,
                 hops=route.hops,
+                prices=route.prices,
                 gross=Wide(route.gross),
+                rate=route.rate,
+                gross_wei=Wide(route.gross_wei),
+                gas_estimate=route.gas,
+                net_wei=Signed(route.gross_wei - (gas_used or route.gas) * event.base_fee),
                 verdict=verdict.kind,
                 reason=verdict.reason[:64],
                 detail=verdict.detail[:2000],
-                gas_used=verdict.gas_used if verdict.kind is VerdictKind.SUCCESS else 0,
+                gas_used=gas_used,
                 state_digest=event.state_digest,
             )
         )
 
     def _call(self, event: EventSummary, offer: Offer) -> ChosenCall:
         transaction = event.transactions[offer.route.index]
+        assert offer.route.rate is not None  # a route without one is no offer
         return ChosenCall(
             opportunity_id=offer.opportunity.id,
             strategy=offer.route.strategy,
@@ -179,6 +188,8 @@ class Decision:
             gas_used=offer.verdict.gas_used,
             base_fee=event.base_fee,
             gross=Wide(offer.route.gross),
+            rate=offer.route.rate,
+            gross_wei=Wide(offer.route.gross_wei),
             gas_cost=Wide(offer.price.gas_cost),
             tip=Wide(offer.price.tip),
             net=Signed(offer.price.net),

@@ -18,13 +18,13 @@ class Price(NamedTuple):
     net: int
 
 
-def price(gross: int, gas_used: int, base_fee: int, tip_share_bps: int) -> Price:
+def price(gross_wei: int, gas_used: int, base_fee: int, tip_share_bps: int) -> Price:
     """Bid `tip_share_bps` of what is left after gas as priority fee (EIP-1559), rounded down per gas.
 
-    The anchor token is the wrapped native token, so gross and gas are in the same wei. A loss bids nothing.
+    `gross_wei` is the profit of the route in wei, whatever token it is made in. A loss bids nothing.
     """
     gas_cost = gas_used * base_fee
-    surplus = gross - gas_cost
+    surplus = gross_wei - gas_cost
     priority_fee = max(0, surplus) * tip_share_bps // BPS // gas_used
     tip = gas_used * priority_fee
     return Price(priority_fee, gas_cost, tip, surplus - tip)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from operators.graph.dispatch import keys_of
+from operators.pools.base import Pool
 from schemas.blocks import BlockRecord
 from schemas.decisions import EventKind
 from schemas.event import Event
@@ -14,27 +16,29 @@ from schemas.witness import AccountState, WitnessRecord
 
 
 class ShardInput(NamedTuple):
-    """An event's share for one shard. `number` and `block_hash` name the block applied or reverted (else 0 and empty)."""
+    """An event's share for one shard. `number`, `block_hash` and `timestamp` (unix seconds) are of the block applied or reverted (else 0
+    and empty). `logs` come with the key of the pool that each is about, `ALL_POOLS` for one that concerns all; in the block's order."""
 
     seq: int
     shard: int
     kind: EventKind
     number: int
     block_hash: bytes
-    logs: tuple[Log, ...]
+    timestamp: int
+    logs: tuple[tuple[bytes, Log], ...]
     pool: PoolRecord | None
     accounts: tuple[AccountState, ...]
     codes: tuple[bytes, ...]
 
 
 class PoolUpdate(NamedTuple):
-    """A pool's state after the event. `plain` is None where the pool is gone (its admission was reverted)."""
+    """A pool's state after the event. `pool` is None where the pool is gone (its admission was reverted). `refusal` is why it is not
+    traded, empty if it may be. `needs` is None where it is what it was."""
 
     address: bytes
-    family: str
-    plain: tuple[Any, ...] | None
+    pool: Pool | None
     refusal: str
-    needs: tuple[AccountSlots, ...]
+    needs: tuple[AccountSlots, ...] | None
 
 
 class AccountUpdate(NamedTuple):
@@ -64,7 +68,7 @@ class ShardOutput(NamedTuple):
 
 
 def shard_of(address: bytes, shards: int) -> int:
-    """The shard that owns an address. The last bytes of an address are uniformly distributed."""
+    """The shard that owns an address or pool key. The last bytes of both are uniformly distributed."""
     return int.from_bytes(address[-4:], "big") % shards
 
 
@@ -80,8 +84,10 @@ def fan_out(event: Event, shards: int) -> Iterator[tuple[str, ShardInput]]:
     content-addressed and which the sequencer publishes once.
     """
     head = event.parts[0]
-    number, block_hash = (head.number, head.hash) if isinstance(head, BlockRecord) else (0, b"")
-    logs: list[list[Log]] = [[] for _ in range(shards)]
+    number, block_hash, timestamp = (
+        (head.number, head.hash, head.timestamp) if isinstance(head, BlockRecord) else (0, b"", 0)
+    )
+    logs: list[list[tuple[bytes, Log]]] = [[] for _ in range(shards)]
     accounts: list[list[AccountState]] = [[] for _ in range(shards)]
     witness = event.part(WitnessRecord)
     codes = witness.codes if witness else ()
@@ -89,7 +95,9 @@ def fan_out(event: Event, shards: int) -> Iterator[tuple[str, ShardInput]]:
     if event.kind is not EventKind.PENDING:
         record = event.part(LogsRecord)
         for log in record.logs if record else ():
-            logs[shard_of(log.address, shards)].append(log)
+            for key in keys_of(log):
+                for share in (logs[shard_of(key, shards)],) if key else logs:
+                    share.append((key, log))
         for account in witness.accounts if witness else ():
             accounts[shard_of(account.address, shards)].append(account)
     if isinstance(head, PoolRecord):
@@ -103,6 +111,7 @@ def fan_out(event: Event, shards: int) -> Iterator[tuple[str, ShardInput]]:
                 event.kind,
                 number,
                 block_hash,
+                timestamp,
                 tuple(logs[shard]),
                 head if shard == pool_shard and isinstance(head, PoolRecord) else None,
                 tuple(accounts[shard]),

@@ -5,55 +5,23 @@ Pure: `apply(ShardInput) -> ShardOutput`. The state can be snapshot to plain dat
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from operators.graph.digest import MODULUS, entry_digest
-from operators.graph.journal import DEPTH, Entry, Journal
+from operators.graph.dispatch import Listeners, concerns
+from operators.graph.journal import DEPTH, Journal, UndoForm
 from operators.graph.messages import AccountUpdate, PoolUpdate, ShardInput, ShardOutput
+from operators.graph.tracked import Account, Needs, Tracked, UndoAccount, UndoPool, undo_from_plain, undo_to_plain
 from operators.pools import FAMILIES
-from operators.pools.base import BadLog, BadState, Pool
+from operators.pools.base import BadLog, BadLogReason, BadState
+from operators.pools.records import pool_of
 from schemas.decisions import EventKind
-from schemas.pools import AccountSlots, PoolOp, PoolRecord
+from schemas.logs import Log
+from schemas.pools import PoolOp, PoolRecord
 from schemas.witness import AccountState
 
-SNAPSHOT_VERSION = 1
-
-
-class Tracked(NamedTuple):
-    """A pool as the shard keeps it: its state, why it is not traded (or empty), the slots that a simulation reads."""
-
-    pool: Pool
-    refusal: str
-    needs: tuple[AccountSlots, ...]
-
-
-class Account:
-    """Tracked state of one account; None is unknown."""
-
-    __slots__ = ("balance", "code_hash", "nonce", "slots")
-
-    def __init__(self) -> None:
-        self.nonce: int | None = None
-        self.balance: bytes | None = None
-        self.code_hash: bytes | None = None
-        self.slots: dict[bytes, bytes] = {}
-
-
-class UndoPool(NamedTuple):
-    """Puts a pool back; `before` None: the pool was not known."""
-
-    address: bytes
-    before: Tracked | None
-
-
-class UndoAccount(NamedTuple):
-    """Puts an account's fields and the named slots back; slot value None: the slot was not known."""
-
-    address: bytes
-    nonce: int | None
-    balance: bytes | None
-    code_hash: bytes | None
-    slots: dict[bytes, bytes | None]
+SNAPSHOT_VERSION = 2
+_UNDO = UndoForm(undo_to_plain, undo_from_plain)
 
 
 class GraphShard:
@@ -64,9 +32,17 @@ class GraphShard:
         self.accounts: dict[bytes, Account] = {}
         self.codes: dict[bytes, None] = {}
         self.digest = 0
-        self._journal: Journal[UndoPool | UndoAccount] = Journal(depth=journal_depth)
+        #: What each pool has added to the digest.
+        self._shares: dict[bytes, int] = {}
+        self._listeners = Listeners()
+        #: The time of the block whose logs are applied, unix seconds.
+        self._time = 0
+        self._journal: Journal[UndoPool | UndoAccount] = Journal(_UNDO, journal_depth)
+        #: Pools whose state before the newest block is in the journal already.
+        self._noted: set[bytes] = set()
         self._announce_all = snapshot is not None
-        self._changed_pools: dict[bytes, None] = {}
+        #: Pools changed by the event at hand, with whether their needs changed too.
+        self._changed_pools: dict[bytes, bool] = {}
         self._changed_accounts: dict[bytes, dict[bytes, None]] = {}
         self._faults: list[str] = []
         if snapshot is not None:
@@ -77,13 +53,13 @@ class GraphShard:
         new_codes = self._add_codes(message.codes)
         if message.kind is EventKind.REVERT:
             self._journal.revert(message.number, message.block_hash, self._undo)
+            self._noted = self._changed_since_block()
         else:
             if message.kind is EventKind.BLOCK:
                 self._journal.begin(message.number, message.block_hash)
-            for log in message.logs:
-                tracked = self.pools.get(log.address)
-                if tracked is not None and log.topics and log.topics[0] in tracked.pool.LOG_TOPICS:
-                    self._apply_log(tracked, log)
+                self._noted, self._time = set(), message.timestamp
+            for key, log in message.logs:
+                self._take_log(key, log)
             if message.pool is not None:
                 self._apply_pool(message.pool)
             for account in message.accounts:
@@ -91,28 +67,33 @@ class GraphShard:
         return self._answer(message, new_codes)
 
     def snapshot(self) -> tuple[Any, ...]:
-        """The whole state as versioned plain data (tuples, bytes, ints, strings)."""
+        """The whole state as versioned plain data: tuples of packed pools, of their needs, of accounts, codes and the journal."""
         return (
             SNAPSHOT_VERSION,
-            tuple(_plain_tracked(t) for t in self.pools.values()),
-            tuple((a, x.nonce, x.balance, x.code_hash, dict(x.slots)) for a, x in self.accounts.items()),
+            tuple([tracked.pack() for tracked in self.pools.values()]),
+            tuple([tracked.needs.pack() for tracked in self.pools.values()]),
+            tuple([account.pack() for account in self.accounts.values()]),
             tuple(self.codes),
-            tuple((e.number, e.block_hash, tuple(_plain_undo(u) for u in e.undo)) for e in self._journal.entries),
+            self._journal.snapshot(),
         )
 
     def _restore(self, snapshot: tuple[Any, ...]) -> None:
-        version, pools, accounts, codes, journal = snapshot
+        version = snapshot[0]
         if version != SNAPSHOT_VERSION:
             raise ValueError(f"graph shard snapshot of version {version}, this code reads {SNAPSHOT_VERSION}")
-        for plain in pools:
-            tracked = _tracked_from_plain(plain)
+        _, pools, needs, accounts, codes, journal = snapshot
+        for packed, its_needs in zip(pools, needs, strict=True):
+            tracked = Tracked.unpack(packed, Needs.unpack(its_needs))
             self._put_pool(tracked.pool.address, tracked)
-        for address, nonce, balance, code_hash, slots in accounts:
-            account = self.accounts.setdefault(address, Account())
-            account.nonce, account.balance, account.code_hash, account.slots = nonce, balance, code_hash, dict(slots)
+        self.accounts = {account.address: account for account in map(Account.unpack, accounts)}
         self.codes = dict.fromkeys(codes)
-        self._journal.entries = [Entry(n, h, [_undo_from_plain(u) for u in undo]) for n, h, undo in journal]
+        self._journal.restore(journal)
+        self._noted = self._changed_since_block()
+        self._count_changes()
         self._changed_pools.clear()
+
+    def _changed_since_block(self) -> set[bytes]:
+        return {undo.address for undo in self._journal.newest if isinstance(undo, UndoPool)}
 
     def _add_codes(self, codes: tuple[bytes, ...]) -> tuple[bytes, ...]:
         # Content-addressed, so never undone; a restarted sequencer may publish a code again.
@@ -120,15 +101,30 @@ class GraphShard:
         self.codes.update(dict.fromkeys(new))
         return new
 
-    def _apply_log(self, tracked: Tracked, log: Any) -> None:
+    def _take_log(self, key: bytes, log: Log) -> None:
+        for address in self._listeners.named(key, log):
+            tracked = self.pools.get(address)
+            if tracked is None:
+                # A pool of a singleton that we do not track is not ours.
+                continue
+            if concerns(tracked.pool, key, log):
+                self._apply_log(tracked, log)
+            elif key and key != log.address:
+                # Counted, but the pool stays: or any contract could have any pool suspended.
+                self._faults.append(f"bad_log:{BadLogReason.WRONG_CONTRACT}")
+
+    def _apply_log(self, tracked: Tracked, log: Log) -> None:
+        if tracked.lost:
+            return
+        pool = tracked.pool
         try:
-            pool = tracked.pool.apply(log)
+            # Time first, and only for pools that say something: it is no part of the digest, and who quotes brings it up to date again.
+            self._set_state(tracked, (pool.at(self._time) if pool.TIMED else pool).apply(log))
         except BadLog as error:
             # The pool said something our model does not know: keep its last state, stop trading it, count it.
             self._faults.append(f"bad_log:{error.reason}")
-            self._set_pool(log.address, tracked._replace(refusal=f"bad_log:{error.reason}"))
-            return
-        self._set_pool(log.address, tracked._replace(pool=pool))
+            refusal = tracked.refusal or f"bad_log:{error.reason}"
+            self._set_pool(pool.address, Tracked(pool, refusal, tracked.needs, lost=True))
 
     def _apply_pool(self, record: PoolRecord) -> None:
         known = self.pools.get(record.address)
@@ -136,14 +132,14 @@ class GraphShard:
             if known is None:
                 self._faults.append("suspended_unknown_pool")
             else:
-                self._set_pool(record.address, known._replace(refusal=record.refusal or "suspended"))
+                refusal = record.refusal or "suspended"
+                self._set_pool(record.address, Tracked(known.pool, refusal, known.needs, known.lost))
             return
-        family = FAMILIES.get(record.family)
-        if family is None:
+        if record.family not in FAMILIES and not record.refusal:
             self._faults.append("unknown_family")
             return
         try:
-            pool = family.from_record(record)
+            pool = pool_of(record)
         except BadState:
             # A refused address need not be a pool at all: there is nothing to track. One that was admitted is a fault.
             if not record.refusal:
@@ -151,10 +147,14 @@ class GraphShard:
             if known is not None:
                 self._set_pool(record.address, None)
             return
-        self._set_pool(record.address, Tracked(pool, record.refusal, record.needs))
+        same = known is not None and known.needs.slots == record.needs
+        needs = known.needs if known is not None and same else Needs(record.needs)
+        self._set_pool(record.address, Tracked(pool, record.refusal, needs))
 
     def _apply_account(self, state: AccountState) -> None:
-        account = self.accounts.setdefault(state.address, Account())
+        account = self.accounts.get(state.address)
+        if account is None:
+            account = self.accounts[state.address] = Account(state.address)
         pairs = state.slots
         slots = {pairs[i : i + 32]: pairs[i + 32 : i + 64] for i in range(0, len(pairs), 64)}
         before = {key: account.slots.get(key) for key in slots}
@@ -163,23 +163,46 @@ class GraphShard:
         account.balance = account.balance if state.balance is None else state.balance
         account.code_hash = account.code_hash if state.code_hash is None else state.code_hash
         account.slots.update(slots)
+        account.changed()
         self._changed_accounts.setdefault(state.address, {}).update(dict.fromkeys(slots))
 
+    def _set_state(self, tracked: Tracked, pool: Pool) -> None:
+        """Another state of a tracked pool: what a log does, so the shortest way."""
+        address = pool.address
+        if address not in self._noted:
+            self._note(address, tracked)
+        self.pools[address] = Tracked(pool, tracked.refusal, tracked.needs, tracked.lost)
+        self._changed_pools.setdefault(address, False)
+
     def _set_pool(self, address: bytes, tracked: Tracked | None) -> None:
-        self._journal.note(UndoPool(address, self.pools.get(address)))
+        if address not in self._noted:
+            self._note(address, self.pools.get(address))
         self._put_pool(address, tracked)
+
+    def _note(self, address: bytes, before: Tracked | None) -> None:
+        self._noted.add(address)
+        self._journal.note(UndoPool(address, before))
 
     def _put_pool(self, address: bytes, tracked: Tracked | None) -> None:
         before = self.pools.get(address)
         if before is not None:
-            self.digest -= entry_digest(before.pool.digest_entry(), before.refusal)
+            self._listeners.drop(before.pool)
         if tracked is None:
             self.pools.pop(address, None)
         else:
             self.pools[address] = tracked
-            self.digest += entry_digest(tracked.pool.digest_entry(), tracked.refusal)
-        self.digest %= MODULUS
-        self._changed_pools[address] = None
+            self._listeners.add(tracked.pool)
+        same_needs = before is not None and tracked is not None and before.needs.slots == tracked.needs.slots
+        self._changed_pools[address] = self._changed_pools.get(address, False) or not same_needs
+
+    def _count_changes(self) -> None:
+        """Bring the digest up to date with the changed pools: once an event, however often each changed."""
+        for address in self._changed_pools:
+            tracked = self.pools.get(address)
+            share = 0 if tracked is None else entry_digest(tracked.pool.digest_entry(), tracked.reason)
+            self.digest = (self.digest + share - self._shares.pop(address, 0)) % MODULUS
+            if tracked is not None:
+                self._shares[address] = share
 
     def _undo(self, undo: UndoPool | UndoAccount) -> None:
         if isinstance(undo, UndoPool):
@@ -192,9 +215,11 @@ class GraphShard:
                 account.slots.pop(key, None)
             else:
                 account.slots[key] = value
+        account.changed()
         self._changed_accounts.setdefault(undo.address, {}).update(dict.fromkeys(undo.slots))
 
     def _answer(self, message: ShardInput, new_codes: tuple[bytes, ...]) -> ShardOutput:
+        self._count_changes()
         full = self._announce_all
         self._announce_all = False
         pools = self.pools if full else self._changed_pools
@@ -208,7 +233,7 @@ class GraphShard:
             message.shard,
             full,
             tuple(sorted(self._changed_pools)),
-            tuple(self._pool_update(address) for address in sorted(pools)),
+            tuple(self._pool_update(address, full) for address in sorted(pools)),
             tuple(self._account_update(address, accounts[address]) for address in sorted(accounts)),
             tuple(self.codes) if full else new_codes,
             self.digest,
@@ -219,37 +244,14 @@ class GraphShard:
         self._faults.clear()
         return answer
 
-    def _pool_update(self, address: bytes) -> PoolUpdate:
+    def _pool_update(self, address: bytes, full: bool) -> PoolUpdate:
         tracked = self.pools.get(address)
         if tracked is None:
-            return PoolUpdate(address, "", None, "", ())
-        return PoolUpdate(address, tracked.pool.FAMILY, tracked.pool.to_plain(), tracked.refusal, tracked.needs)
+            return PoolUpdate(address, None, "", ())
+        needs = tracked.needs.slots if full or self._changed_pools[address] else None
+        return PoolUpdate(address, tracked.pool, tracked.reason, needs)
 
     def _account_update(self, address: bytes, keys: dict[bytes, None]) -> AccountUpdate:
         account = self.accounts[address]
         slots = {key: account.slots.get(key) for key in keys}
         return AccountUpdate(address, account.nonce, account.balance, account.code_hash, slots)
-
-
-def _plain_tracked(tracked: Tracked) -> tuple[Any, ...]:
-    needs = tuple((n.address, n.keys) for n in tracked.needs)
-    return (tracked.pool.FAMILY, tracked.pool.to_plain(), tracked.refusal, needs)
-
-
-def _tracked_from_plain(plain: tuple[Any, ...]) -> Tracked:
-    family, pool, refusal, needs = plain
-    return Tracked(FAMILIES[family].from_plain(pool), refusal, tuple(AccountSlots(a, tuple(k)) for a, k in needs))
-
-
-def _plain_undo(undo: UndoPool | UndoAccount) -> tuple[Any, ...]:
-    if isinstance(undo, UndoPool):
-        return ("pool", undo.address, None if undo.before is None else _plain_tracked(undo.before))
-    return ("account", *undo)
-
-
-def _undo_from_plain(plain: tuple[Any, ...]) -> UndoPool | UndoAccount:
-    kind, *fields = plain
-    if kind == "pool":
-        address, before = fields
-        return UndoPool(address, None if before is None else _tracked_from_plain(before))
-    return UndoAccount(*fields)

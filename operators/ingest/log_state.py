@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence, Set
 
 from operators.ingest.head_tracker import HeadTracker, Link
+from operators.ingest.log_sources import LogSources
 from operators.ingest.resume import LogBroken, current_chain, known_pools, link_of
 from operators.ingest.tracked_state import TrackedState, as_slots
+from operators.pools.base import BadState, Found
+from operators.pools.records import pool_of
 from schemas.blocks import BlockRecord
+from schemas.config import FactoryConfig
 from schemas.pools import PoolOp, PoolRecord
 
 #: The owner under which our own accounts' needs are tracked: no pool has this address.
 OURSELVES = b"ourselves"
-_NOT_A_PAIR = "not_a_pair"
 _CODES_KEPT = 1 << 18
 
 
 class LogState:
     """Follows the log. Changed only by what was committed, so it is never ahead of it."""
 
-    def __init__(self, depth: int, executor: bytes, owner: bytes) -> None:
+    def __init__(self, depth: int, executor: bytes, owner: bytes, factories: Sequence[FactoryConfig] = ()) -> None:
+        """Of `factories` the announcements are recorded."""
         self._depth = depth
         self.next_seq = 0
         self._published: set[bytes] = set()
@@ -27,11 +31,11 @@ class LogState:
         self.tracked = TrackedState()
         self.tracked.track_whole(executor)
         self.tracked.put(OURSELVES, {owner: frozenset(), executor: frozenset()})
-        #: Pools to be admitted (again), in order; a dict for its order.
-        self.to_admit: dict[bytes, None] = {}
+        #: Pools to be admitted (again), in order, by their keys.
+        self.to_admit: dict[bytes, Found] = {}
+        self.log_sources = LogSources(factories)
         self._blocks: dict[bytes, BlockRecord] = {}
         self._tracker: HeadTracker | None = None
-        self._log_sources: set[bytes] = set()
 
     # ---------------------------------------------------------------- the chain
 
@@ -80,7 +84,7 @@ class LogState:
             self.admitted(record)
         for record in known.outdated.values():
             self.admitted(record)
-            self.to_admit[record.address] = None
+            self._again(record)
 
     def applied(self, block: BlockRecord) -> None:
         """A block was written."""
@@ -93,9 +97,9 @@ class LogState:
         """A block was taken off. Pools admitted on it or above are to be admitted again: their recorded state is gone with it."""
         self._tracker = self.tracker.reverted()
         self._blocks.pop(block.hash, None)
-        for address, record in self.pools.items():
+        for record in self.pools.values():
             if record.block_number >= block.number:
-                self.to_admit[address] = None
+                self._again(record)
 
     def _prune(self) -> None:
         keep = {link.hash for link in self.tracker.chain}
@@ -122,21 +126,23 @@ class LogState:
         self.to_admit.pop(record.address, None)
         if record.op is PoolOp.SUSPEND:
             self.pools.pop(record.address, None)
-            self._log_sources.discard(record.address)
+            self.log_sources.drop(record.address)
             self.tracked.drop(record.address)
-        else:
-            self.pools[record.address] = record
-            if record.refusal != _NOT_A_PAIR:
-                self._log_sources.add(record.address)
-            self.tracked.put(record.address, as_slots(record.needs))
+            return
+        self.pools[record.address] = record
+        self.tracked.put(record.address, as_slots(record.needs))
+        try:
+            self.log_sources.put(record.address, pool_of(record).log_sources if record.state else ())
+        except BadState:
+            # Written by another version of its family: what the chain has now is read instead.
+            self.log_sources.drop(record.address)
+            self._again(record)
 
-    def discover(self, addresses: Iterable[bytes]) -> None:
-        """Addresses that are to be in the log: those that are not will be admitted."""
-        for address in addresses:
-            if address not in self.pools:
-                self.to_admit[address] = None
+    def _again(self, record: PoolRecord) -> None:
+        self.to_admit[record.address] = Found(record.family, record.address, record.factory, record.seed)
 
-    @property
-    def log_sources(self) -> Set[bytes]:
-        """The contracts whose logs are recorded, besides factories: all pools that are pools."""
-        return self._log_sources
+    def discover(self, found: Iterable[Found]) -> None:
+        """Pools that are to be in the log: those that are not will be admitted."""
+        for pool in found:
+            if pool.address not in self.pools:
+                self.to_admit.setdefault(pool.address, pool)

@@ -29,6 +29,10 @@ class TrackedState:
         self._accounts: Counter[bytes] = Counter()
         self._whole: set[bytes] = set()
         self._frozen: dict[bytes, Slots] = {}
+        self._known: dict[bytes, frozenset[bytes]] = {}
+        # Accounts whose slots changed since they were last frozen: thousands of pools share a token, and each one's admission must not
+        # copy the slots of all.
+        self._stale: dict[bytes, None] = {}
 
     def track_whole(self, account: bytes) -> None:
         """Keep every slot of this account that ever changes."""
@@ -42,7 +46,7 @@ class TrackedState:
         for account, keys in needs.items():
             self._accounts[account] += 1
             self._slots.setdefault(account, Counter()).update(keys)
-            self._refresh(account)
+            self._stale[account] = None
 
     def drop(self, owner: bytes) -> None:
         """Forget an owner."""
@@ -52,21 +56,26 @@ class TrackedState:
             left.subtract(keys)
             for key in [k for k in keys if left[k] <= 0]:
                 del left[key]
-            self._refresh(account)
+            self._stale[account] = None
 
-    def _refresh(self, account: bytes) -> None:
-        if account in self._whole:
-            return
-        if self._accounts[account] <= 0:
-            del self._accounts[account]
-            del self._slots[account]
-            self._frozen.pop(account, None)
-        else:
-            self._frozen[account] = frozenset(self._slots[account])
+    def _freshen(self) -> None:
+        for account in self._stale:
+            if self._accounts[account] > 0:
+                self._known[account] = frozenset(self._slots[account])
+                if account not in self._whole:
+                    self._frozen[account] = self._known[account]
+            else:
+                del self._accounts[account]
+                self._slots.pop(account, None)
+                self._known.pop(account, None)
+                if account not in self._whole:
+                    self._frozen.pop(account, None)
+        self._stale.clear()
 
     @property
     def accounts(self) -> Mapping[bytes, Slots]:
         """Slots to keep by account; None: all of them."""
+        self._freshen()
         return self._frozen
 
     def accounts_of(self, owner: bytes) -> frozenset[bytes]:
@@ -75,4 +84,5 @@ class TrackedState:
 
     def known_slots(self, account: bytes) -> frozenset[bytes]:
         """The slots of an account that somebody named."""
-        return frozenset(self._slots.get(account, ()))
+        self._freshen()
+        return self._known.get(account, frozenset())

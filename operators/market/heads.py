@@ -45,6 +45,11 @@ class Heads:
         if len(self._blocks) > HASH_WINDOW:
             del self._blocks[0]
 
+    def next_time(self) -> int:
+        """The time of the block after the head as far as it is known (see `next_env`), unix seconds; 0 before the first head."""
+        head = self.head
+        return 0 if head is None else head.timestamp + self._block_seconds
+
     def next_env(self) -> BlockEnv:
         """The environment of the block after the head.
 
@@ -57,7 +62,7 @@ class Heads:
         return BlockEnv(
             chain_id=self._chain_id,
             number=head.number + 1,
-            timestamp=head.timestamp + self._block_seconds,
+            timestamp=self.next_time(),
             coinbase=head.miner,
             # A header without a base fee is from before London; no base fee of a chain that has one falls to zero.
             base_fee=next_base_fee(head.base_fee, head.gas_used, head.gas_limit) if head.base_fee else 0,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from operators.simulation.model import BlockEnv, Transaction, Witness
 from schemas.decisions import EventKind
-from schemas.opportunities import Hop, Strategy
+from schemas.opportunities import NATIVE_RATE, Hop, Prices, Rate, Strategy
 from schemas.pools import AccountSlots
 
 
@@ -28,13 +28,22 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class RouteFound:
-    """A sized route and what it follows. `gross` in base units of the anchor token."""
+    """A sized route and what it follows. `gross` in base units of the anchor token (the first hop's `token_in`), whose unit counts `rate`
+    wei (None: nobody knows). `gas` is the search's estimate of the whole transaction; `prices` has one entry a hop."""
 
     index: int
     strategy: Strategy
     target: bytes
     hops: tuple[Hop, ...]
     gross: int
+    rate: Rate | None = NATIVE_RATE
+    gas: int = 0
+    prices: tuple[Prices, ...] = ()
+
+    @property
+    def gross_wei(self) -> int:
+        """The profit before costs in wei, 0 while the anchor has no price."""
+        return self.rate.in_wei(self.gross) if self.rate else 0
 
 
 class SimulationInput(NamedTuple):

@@ -56,10 +56,10 @@ class Market:
     def react(self, event: Event, answers: Sequence[ShardOutput]) -> tuple[EventSummary, list[Candidate]]:
         """Take a complete event: its summary for the decision, and the candidates to simulate."""
         first = self.heads.head is None
-        changed = self._view.apply(answers)
-        head = event.parts[0]
+        head, time_before = event.parts[0], self.heads.next_time()
         if isinstance(head, BlockRecord):
             self.heads.move(head)
+        changed = self._view.apply(answers, time_before, self.heads.next_time())
         refusals = [fault for answer in answers for fault in answer.faults]
         found: list[tuple[RouteFound, Candidate]] = []
         if event.kind is EventKind.PENDING:
@@ -82,7 +82,7 @@ class Market:
             return []
         witness = event.part(WitnessRecord)
         env = self.heads.next_env()
-        overlay = simulate_pending(self._engine, self._view.graph, self._view.codes, head.hash, env, pending, witness)
+        overlay = simulate_pending(self._engine, self._view.graph, self._view.listeners, self._view.codes, head.hash, env, pending, witness)
         if overlay.refusal:
             refusals.append(overlay.refusal)
             return []

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from operators.graph.digest import combine
+from operators.graph.dispatch import Listeners
 from operators.graph.messages import AccountUpdate, PoolUpdate, ShardOutput
-from operators.pools import FAMILIES
+from operators.pools.base import Pool
 from operators.search.graph import Graph
 from operators.simulation.hashes import keccak
 from operators.simulation.model import AccountView, Witness
@@ -17,27 +18,40 @@ from schemas.pools import AccountSlots
 
 
 class MarketView:
-    """All tradable pools, and every tracked account, of one chain."""
+    """All tradable pools as they will be in the next block, and every tracked account as it is at the head, of one chain."""
 
     def __init__(self) -> None:
         self.graph = Graph()
+        self.listeners = Listeners()
         self.codes: dict[bytes, bytes] = {}
         self.digest = bytes(32)
         self._accounts: dict[bytes, AccountUpdate] = {}
         self._needs: dict[bytes, tuple[AccountSlots, ...]] = {}
+        #: Tradable pools that time alone may change, as of the head.
+        self._timed: dict[bytes, Pool] = {}
+        self._next_time = 0
 
-    def apply(self, answers: Sequence[ShardOutput]) -> list[bytes]:
-        """Take the shards' answers to one event, in shard order; the addresses of the tradable pools it changed."""
+    def apply(self, answers: Sequence[ShardOutput], time_before: int, time_after: int) -> list[bytes]:
+        """Take the shards' answers to one event, in shard order; the addresses of the tradable pools it changed, also by the time it passed.
+
+        The times are those expected of the next block before and after the event, unix seconds. Pools that time changes are kept as they will
+        be then, since that is the block that routes through them are for.
+        """
+        self._next_time = time_after
         for answer in answers:
             for code in answer.codes:
                 self.codes[keccak(code)] = code
             for account in answer.accounts:
                 self._apply_account(account)
-            for pool in answer.pools:
-                self._apply_pool(pool)
+            for update in answer.pools:
+                self._apply_pool(update)
+        # By both times, not by what is shown: after a resume that is new, and the same must be searched.
+        moved = sorted(address for address, pool in self._timed.items() if pool.moves(time_before, time_after))
+        for address in moved:
+            self._show(self._timed[address])
         self.digest = combine(answer.digest for answer in answers)
         touched = (address for answer in answers for address in answer.touched)
-        return [address for address in touched if address in self.graph]
+        return [address for address in dict.fromkeys((*touched, *moved)) if address in self.graph]
 
     def needs_of(self, pools: Iterable[bytes]) -> tuple[AccountSlots, ...]:
         """Every slot that a route through these pools reads, as far as the pools declare it."""
@@ -82,11 +96,24 @@ class MarketView:
         self._accounts[update.address] = update._replace(slots=slots)
 
     def _apply_pool(self, update: PoolUpdate) -> None:
-        self._needs[update.address] = update.needs
-        if update.plain is not None and not update.refusal:
-            self.graph.set(FAMILIES[update.family].from_plain(update.plain))
-        elif update.address in self.graph:
+        if update.needs is not None:
+            self._needs[update.address] = update.needs
+        self._timed.pop(update.address, None)
+        known = self.graph.get(update.address)
+        if update.pool is not None and not update.refusal:
+            if known is None:
+                self.listeners.add(update.pool)
+            if update.pool.TIMED:
+                self._timed[update.address] = update.pool
+            self._show(update.pool)
+        elif known is not None:
+            self.listeners.drop(known)
             self.graph.remove(update.address)
+
+    def _show(self, pool: Pool) -> None:
+        shown = pool.at(self._next_time) if pool.TIMED else pool
+        if shown is not self.graph.get(pool.address):
+            self.graph.set(shown)
 
 
 def _account_view(known: AccountUpdate, slots: dict[bytes, bytes | None]) -> AccountView | None:

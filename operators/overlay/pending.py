@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from operators.graph.dispatch import Listeners, concerns, keys_of
 from operators.pools.base import BadLog, Pool
 from operators.search.graph import GraphView
 from operators.simulation.engine import Engine, UnknownAccounts
 from operators.simulation.model import BlockEnv, Transaction, Witness
+from operators.simulation.packed import PackedState
 from schemas.opportunities import VerdictKind
 from schemas.pending import PendingRecord
 from schemas.witness import WitnessRecord
@@ -46,6 +48,7 @@ def transaction_of(pending: PendingRecord) -> Transaction:
 def simulate_pending(
     engine: Engine,
     graph: GraphView,
+    listeners: Listeners,
     codes: dict[bytes, bytes],
     head_hash: bytes,
     env: BlockEnv,
@@ -62,7 +65,8 @@ def simulate_pending(
     if record.block_hash != head_hash:
         return Overlay("stale_witness", (), None)
     # Nodes leave accounts that do not exist out of a prestate, so here unknown means absent.
-    execution = engine.execute(_witness(record, codes), env, [transaction_of(pending)], unknown=UnknownAccounts.ABSENT)
+    state = PackedState((record.packed,), codes)
+    execution = engine.execute(state, env, [transaction_of(pending)], unknown=UnknownAccounts.ABSENT)
     verdict = execution.verdicts[0]
     if verdict.kind is not VerdictKind.SUCCESS:
         # A failing transaction moves no pool; following it would only cost.
@@ -70,22 +74,16 @@ def simulate_pending(
         return Overlay(f"pending_{verdict.kind.value}{reason}", (), None)
     changed: dict[bytes, Pool] = {}
     for log in verdict.logs:
-        pool = changed.get(log.address) or graph.get(log.address)
-        if pool is None or not log.topics or log.topics[0] not in pool.LOG_TOPICS:
-            continue
-        try:
-            changed[log.address] = pool.apply(log)
-        except BadLog as error:
-            return Overlay(f"bad_log:{error.reason}", (), None)
+        for key in keys_of(log):
+            for address in listeners.named(key, log):
+                pool = changed.get(address) or graph.get(address)
+                if pool is None or not concerns(pool, key, log):
+                    continue
+                try:
+                    changed[address] = (pool.at(env.timestamp) if pool.TIMED else pool).apply(log)
+                except BadLog as error:
+                    return Overlay(f"bad_log:{error.reason}", (), None)
     return Overlay("", tuple(changed.values()), execution.post)
-
-
-def _witness(record: WitnessRecord, codes: dict[bytes, bytes]) -> Witness:
-    witness = Witness({}, {})
-    for state in record.accounts:
-        witness.apply(state)
-    hashes = sorted({account.code_hash for account in witness.accounts.values()})
-    return Witness(witness.accounts, {code_hash: codes[code_hash] for code_hash in hashes if code_hash in codes})
 
 
 def behind(post: Witness, base: Witness) -> Witness:

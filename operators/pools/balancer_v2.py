@@ -4,13 +4,17 @@ Rounding as in `BasePool`: the fee leaves the given amount in before scaling (ro
 down, outputs scale back rounded down, inputs up, and a computed input bears the fee on top (rounded up).
 
 A pool's logs come from two addresses: the Vault (swaps, joins, exits, asset managers; the pool's id is the first indexed word, and its
-first 20 bytes are the pool's address) and the pool itself (fee, amplification, rates, pause).
+first 20 bytes are the pool's address; and the pause of the Vault, which names no pool) and the pool itself (fee, amplification, rates,
+pause). Other words of an owner change no quote: protocol fees are taken from joins and exits, which tell what was taken, and a recovery
+mode leaves swaps as they are. A pause that ends by itself, at the end of the buffer period, is noticed by the next reading: until then the
+pool is refused, never misquoted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from itertools import pairwise
 from math import log
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -18,11 +22,27 @@ import msgspec
 
 from operators.pools.balancer_math import weighted
 from operators.pools.balancer_math.fixed_point import ONE, PowVersion, div_down, div_up, mul_down, mul_up
+from operators.pools.balancer_vault import (
+    POOL_CREATED,
+    POOL_PAUSED,
+    SWAP_SLOTS,
+    VAULT,
+    VAULT_PAUSED,
+    announced_pools,
+    check_scaling,
+    pool_address,
+    probe,
+    read_vault_pool,
+)
 from operators.pools.base import (
+    ALL_POOLS,
+    AdmissionReason,
+    AdmissionRefused,
     BadLog,
     BadLogReason,
     BadState,
     ConstantProduct,
+    Found,
     Limits,
     Plain,
     Quote,
@@ -31,12 +51,13 @@ from operators.pools.base import (
     check_plain,
 )
 from operators.pools.plain_form import canonical, check_lengths, check_tokens, check_words
+from operators.pools.views import array_of, selector, view
 from operators.pools.words import Reverts, u256
+from schemas.config import FactoryConfig
 from schemas.logs import Log
-from schemas.pools import AccountSlots, PoolRecord
+from schemas.pools import AccountSlots
+from schemas.reads import Reading, View
 
-#: The Vault, at the same address on every chain.
-VAULT = bytes.fromhex("ba12222222228d8ba445958a75a0704d566bf2c8")
 #: The Vault packs balances into this many bits; a pool's total may not exceed it.
 MAX_BALANCE = 2**112 - 1
 
@@ -47,15 +68,24 @@ POOL_BALANCE_MANAGED = bytes.fromhex("6edcaf6241105b4c94c2efdbf3a6b12458eb3d07be
 # Emitted by the pool; the last by the Vault too, for all of its pools.
 SWAP_FEE_CHANGED = bytes.fromhex("a9ba3ffe0b6c366b81232caab38605a0699ad5398d6cce76f91ee809e322dafc")
 PAUSED_STATE_CHANGED = bytes.fromhex("9e3a5e37224532dea67b89face185703738a228a6e8a23dee546960180d3be64")
+_OF_VAULT = (SWAP, POOL_BALANCE_CHANGED, POOL_BALANCE_MANAGED)
+
+_GET_WEIGHTS = selector("getNormalizedWeights()")
+#: What `FactoryConfig.variant` may say of weighted pools, and the powers it means: the first factories (2021), and those since
+#: 2022-09 (weighted-pool-v2, -v3, -v4), which square where the weights allow it.
+_POWERS = {"": "v1", "v1": "v1", "v2": "v2"}
+_VERSIONS = frozenset(version.value for version in PowVersion)
 
 
 class BalancerRefusal(StrEnum):
     """Why a pool is not traded, though it may be tracked."""
 
-    #: Weights that move, circuit breakers, linear wrappers, and whatever else has another `onSwap`.
+    #: A factory whose variant is not known here: weights that move, circuit breakers, and whatever else has another `onSwap`.
     UNKNOWN_POOL_TYPE = "unknown_pool_type"
     #: A rate provider without a cache answers anew in every swap.
     UNCACHED_RATE = "uncached_rate"
+    #: The amplification is being moved, and the pool's storage does not show from where to where.
+    UNKNOWN_RAMP = "unknown_ramp"
 
 
 class Direction(NamedTuple):
@@ -63,11 +93,6 @@ class Direction(NamedTuple):
 
     sold: int
     bought: int
-
-
-def pool_address(pool_id: bytes) -> bytes:
-    """The address that a pool id begins with: where a Vault's log belongs."""
-    return pool_id[:20]
 
 
 def word(data: bytes, position: int) -> int:
@@ -82,12 +107,15 @@ def signed(value: int) -> int:
 
 class VaultPool(msgspec.Struct, frozen=True):
     """A pool of the Vault. `scaling` brings base units to 18 decimals (10**(18 - decimals)). `balances` are cash and managed together, `managed`
-    the part that asset managers have taken out and swaps cannot pay with. `swap_fee` has 18 decimals. `paused` is 0 or 1."""
+    the part that asset managers have taken out and swaps cannot pay with. `swap_fee` has 18 decimals. `paused`: `POOL_PAUSED` and `VAULT_PAUSED`
+    added up."""
 
     FAMILY: ClassVar[str]
     LOG_TOPICS: ClassVar[tuple[bytes, ...]] = (
         SWAP, POOL_BALANCE_CHANGED, POOL_BALANCE_MANAGED, SWAP_FEE_CHANGED, PAUSED_STATE_CHANGED,
     )  # fmt: skip
+    FACTORY_TOPICS: ClassVar[tuple[bytes, ...]] = (POOL_CREATED,)
+    TIMED: ClassVar[bool] = False
     #: An estimate of one swap through the Vault with its two transfers; simulation replaces it.
     GAS: ClassVar[int]
     MAX_TOKENS: ClassVar[int]
@@ -112,31 +140,73 @@ class VaultPool(msgspec.Struct, frozen=True):
         return not (self.refusal or self.paused) and all(self.balances)
 
     @classmethod
-    def from_record(cls, record: PoolRecord) -> Self:
-        """Always `BadState`: a record of two reserves is no state of a pool with an id, scaling and weights or amplification."""
-        raise BadState(
-            f"{cls.FAMILY}: pool 0x{record.address.hex()} cannot be made of a record of two reserves; use from_plain"
-        )
-
-    @classmethod
     def from_plain(cls, plain: Plain) -> Self:
         """Inverse of `to_plain`. Raises `BadState`."""
         check_plain(plain, cls.PLAIN, cls.FAMILY)
         return cls(*plain)._checked()
-
-    @classmethod
-    def needs(cls, address: bytes) -> tuple[AccountSlots, ...]:
-        """None known beforehand: balances are in the Vault under hashed keys, the slots of a swap are found by tracing one."""
-        return ()
 
     def to_plain(self) -> Plain:
         """The fields in their order."""
         return msgspec.structs.astuple(self)
 
     def digest_entry(self) -> bytes:
-        """Family and every field but the refusal."""
-        names = [name for name in self.__struct_fields__ if name != "refusal"]
+        """Family and every field but the refusal and the time."""
+        names = [name for name in self.__struct_fields__ if name not in ("refusal", "timestamp")]
         return self.FAMILY.encode() + canonical(tuple(getattr(self, name) for name in names))
+
+    # ------------------------------------------------------------ how it is found and read
+
+    @classmethod
+    def announced(cls, logs: Sequence[Log], factory: FactoryConfig) -> Reading[tuple[Found, ...]]:
+        """The pools of `PoolCreated`, which names them: nothing is asked of the chain."""
+        yield from ()
+        return tuple(Found(cls.FAMILY, pool, factory.address) for pool in announced_pools(logs, factory))
+
+    @classmethod
+    def read(cls, found: Found, factory: FactoryConfig | None, timestamp: int) -> Reading[Self]:
+        """The whole state of a pool. Raises `AdmissionRefused`."""
+        raise NotImplementedError
+
+    @classmethod
+    def key_of(cls, log: Log) -> bytes:
+        """The pool of the id in a Vault's log, `ALL_POOLS` for the Vault's own pause, else the contract. Raises `BadLog`."""
+        if not log.topics or log.topics[0] not in _OF_VAULT:
+            return ALL_POOLS if log.address == VAULT else log.address
+        if log.address != VAULT:
+            raise BadLog(BadLogReason.WRONG_CONTRACT, f"log of 0x{log.address.hex()}, which is not the Vault")
+        if len(log.topics) < 2:
+            raise BadLog(BadLogReason.WRONG_TOPIC_COUNT, "the event names a pool by its first indexed word")
+        return pool_address(log.topics[1])
+
+    @property
+    def log_sources(self) -> tuple[bytes, ...]:
+        """The Vault and the pool."""
+        return VAULT, self.address
+
+    @property
+    def holder(self) -> bytes:
+        """The Vault."""
+        return VAULT
+
+    def slots(self) -> tuple[AccountSlots, ...]:
+        """What the Vault reads for every swap; balances are under hashed keys and pools differ by generation: see `probes`."""
+        return SWAP_SLOTS
+
+    def probes(self) -> tuple[View, ...]:
+        """Queries that between them trade every token: they go through the Vault's balances, the pool and what it asks."""
+        traded = [self.tokens.index(token) for token in self._traded()]
+        return tuple(
+            probe(self.pool_id, self.tokens[k], self.tokens[m], max(self.balances[k] // 1000, 1))
+            for k, m in pairwise(traded)
+        )
+
+    def at(self, timestamp: int) -> Self:
+        """Itself: time changes nothing."""
+        return self
+
+    def moves(self, before: int, after: int) -> bool:
+        """Never: weights stand still. Stable pools say otherwise."""
+        return False
 
     # ------------------------------------------------------------ what the chain did
 
@@ -145,7 +215,7 @@ class VaultPool(msgspec.Struct, frozen=True):
         topic = log.topics[0] if log.topics else b""
         if topic not in self.LOG_TOPICS:
             raise BadLog(BadLogReason.WRONG_TOPIC, f"pool 0x{self.address.hex()} does not listen to 0x{topic.hex()}")
-        if topic in (SWAP, POOL_BALANCE_CHANGED, POOL_BALANCE_MANAGED):
+        if topic in _OF_VAULT:
             return self._apply_vault(topic, log)
         if log.address != self.address and not (topic == PAUSED_STATE_CHANGED and log.address == VAULT):
             raise BadLog(BadLogReason.WRONG_CONTRACT, f"log of 0x{log.address.hex()} given to 0x{self.address.hex()}")
@@ -195,7 +265,10 @@ class VaultPool(msgspec.Struct, frozen=True):
             if value >= ONE:
                 raise BadLog(BadLogReason.OUT_OF_RANGE, f"a swap fee of {value}")
             return self._with(swap_fee=value)
-        return self._with(paused=int(value != 0))
+        if value > 1:
+            raise BadLog(BadLogReason.OUT_OF_RANGE, f"a truth of {value}")
+        bit = VAULT_PAUSED if log.address == VAULT else POOL_PAUSED
+        return self._with(paused=self.paused | bit if value else self.paused & ~bit)
 
     def _only_word(self, log: Log, topics: int = 1) -> int:
         if len(log.topics) != topics:
@@ -283,6 +356,10 @@ class VaultPool(msgspec.Struct, frozen=True):
 
     # ------------------------------------------------------------ what each kind has
 
+    def _modelled(self) -> bool:
+        """Whether it is known which code this pool runs."""
+        raise NotImplementedError
+
     def _factors(self) -> tuple[int, ...]:
         """What brings base units to 18 decimals, itself with 18."""
         return tuple(scale * ONE for scale in self.scaling)
@@ -311,8 +388,11 @@ class VaultPool(msgspec.Struct, frozen=True):
         if token_in not in known or token_out not in known or token_in == token_out:
             wanted = f"0x{token_in.hex()}" + (f" to 0x{token_out.hex()}" if token_out is not None else "")
             raise QuoteRefused(QuoteRefusal.UNKNOWN_TOKEN, f"{wanted} in pool 0x{self.address.hex()}")
+        if not self._modelled():
+            raise QuoteRefused(QuoteRefusal.NOT_MODELLED, f"the pool is refused: {self.refusal}")
         if self.paused:
-            raise QuoteRefused(QuoteRefusal.NOT_MODELLED, "the pool is paused")
+            paused = "Vault" if self.paused & VAULT_PAUSED else "pool"
+            raise QuoteRefused(QuoteRefusal.NOT_MODELLED, f"the {paused} is paused")
         if not all(self.balances):
             raise QuoteRefused(QuoteRefusal.NO_LIQUIDITY, f"balances {self.balances}")
         return Direction(self.tokens.index(token_in), self.tokens.index(token_out))
@@ -347,6 +427,13 @@ class VaultPool(msgspec.Struct, frozen=True):
     def _with(self, **changes: Any) -> Self:
         return msgspec.structs.replace(self, **changes)
 
+    def _admitted(self) -> Self:
+        """This state. Raises `AdmissionRefused` where it is none."""
+        try:
+            return self._checked()
+        except BadState as error:
+            raise AdmissionRefused(AdmissionReason.BAD_STATE, str(error)) from None
+
     def _checked(self) -> Self:
         n = len(self.tokens)
         check_tokens(self.FAMILY, self.address, self.tokens, self.MAX_TOKENS)
@@ -360,7 +447,7 @@ class VaultPool(msgspec.Struct, frozen=True):
             balance > MAX_BALANCE or out > balance for balance, out in zip(self.balances, self.managed, strict=True)
         ):
             raise BadState(f"{self.FAMILY}: balances {self.balances} (managed {self.managed}) exceed their limit")
-        if not all(self.scaling) or self.swap_fee >= ONE or self.paused not in (0, 1):
+        if not all(self.scaling) or self.swap_fee >= ONE or self.paused & ~(POOL_PAUSED | VAULT_PAUSED):
             raise BadState(
                 f"{self.FAMILY}: scaling {self.scaling}, fee {self.swap_fee} or paused {self.paused} is no state"
             )
@@ -378,6 +465,26 @@ class WeightedPool(VaultPool, frozen=True):
 
     weights: tuple[int, ...] = ()
     pow_version: str = ""
+
+    @classmethod
+    def read(cls, found: Found, factory: FactoryConfig | None, timestamp: int) -> Reading[Self]:
+        """The state as the Vault, the pool and its tokens tell it. Raises `AdmissionRefused`; a factory of a variant that is not known makes
+        pools that come back refused."""
+        facts = yield from read_vault_pool(found, factory, (view(found.address, _GET_WEIGHTS),), lambda token: ())
+        weights = array_of(facts.own[0])
+        if weights is None:
+            shown = f"0x{found.address.hex()}"
+            raise AdmissionRefused(AdmissionReason.NOT_THIS_FAMILY, f"{shown} is a pool of the Vault without weights")
+        check_scaling(facts, (ONE,) * len(facts.tokens))
+        powers = _POWERS.get(factory.variant if factory else "?", "")
+        state = cls(
+            found.address, facts.pool_id, facts.tokens, facts.scaling, facts.balances, facts.managed, facts.swap_fee,
+            facts.paused, "" if powers else BalancerRefusal.UNKNOWN_POOL_TYPE.value, weights, powers,
+        )  # fmt: skip
+        return state._admitted()
+
+    def _modelled(self) -> bool:
+        return bool(self.pow_version)
 
     def log_price(self, token_in: bytes, token_out: bytes | None = None) -> float:
         """ln of (balance out / weight out) / (balance in / weight in) less the fee."""
@@ -410,6 +517,6 @@ class WeightedPool(VaultPool, frozen=True):
         check_words(self.FAMILY, weights=self.weights)
         if not all(self.weights) or sum(self.weights) != ONE:
             raise BadState(f"{self.FAMILY}: weights {self.weights} do not sum to one")
-        if self.pow_version not in {version.value for version in PowVersion}:
+        if self.pow_version not in _VERSIONS and not (self.refusal and not self.pow_version):
             raise BadState(f"{self.FAMILY}: no version {self.pow_version!r} of powers")
         return self

@@ -9,17 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 from operators.pools.balancer_math import stable
 from operators.pools.balancer_math.fixed_point import ONE, mul_down
 from operators.pools.balancer_math.stable import AMP_PRECISION, InvariantVersion
-from operators.pools.balancer_v2 import Direction, VaultPool, word
-from operators.pools.base import BadLog, BadLogReason, BadState, QuoteRefusal, QuoteRefused
+from operators.pools.balancer_v2 import BalancerRefusal, Direction, VaultPool, word
+from operators.pools.balancer_vault import VaultFacts, check_scaling, probe, read_vault_pool
+from operators.pools.base import (
+    AdmissionReason,
+    AdmissionRefused,
+    BadLog,
+    BadLogReason,
+    BadState,
+    Found,
+    QuoteRefusal,
+    QuoteRefused,
+)
 from operators.pools.curve_math.ramp import Ramp, fixed
 from operators.pools.plain_form import check_lengths, check_words
+from operators.pools.views import array_of, selector, view, words_of
+from operators.pools.views import word as abi_word
 from operators.pools.words import Reverts
+from schemas.config import FactoryConfig
 from schemas.logs import Log
+from schemas.reads import Reading, Slot, View
 
 AMP_UPDATE_STARTED = bytes.fromhex("1835882ee7a34ac194f717a35e09bb1d24c82a3b9d854ab6c9749525b714cdf2")
 AMP_UPDATE_STOPPED = bytes.fromhex("a0d01593e47e69d07e0ccd87bece09411e07dd1ed40ca8f2e7af2976542a0233")
@@ -39,6 +53,27 @@ NO_OWN_TOKEN = 2**256 - 1
 #: `expires` of a token without a rate provider: never.
 NEVER = 2**256 - 1
 
+_GET_AMP, _GET_PROVIDERS = selector("getAmplificationParameter()"), selector("getRateProviders()")
+
+
+class Variant(NamedTuple):
+    """What a generation has of its own: its invariant, and the view that tells a token's cached rate."""
+
+    invariant: InvariantVersion
+    rate_cache: bytes
+
+
+#: What `FactoryConfig.variant` may say of stable pools: "" and "meta" for the stable and meta-stable pools of 2021, "composable" for the
+#: composable ones, in all their versions. The phantom pools between them are none of these.
+_VARIANTS = {
+    "": Variant(InvariantVersion.ROUNDED, selector("getPriceRateCache(address)")),
+    "meta": Variant(InvariantVersion.ROUNDED, selector("getPriceRateCache(address)")),
+    "composable": Variant(InvariantVersion.DOWN, selector("getTokenRateCache(address)")),
+}
+#: Slots among which every generation keeps its amplification: four numbers of 64 bits.
+_AMP_SLOTS, _AMP_PART = range(32), 64
+_VERSIONS = frozenset(version.value for version in InvariantVersion)
+
 
 class StablePool(VaultPool, frozen=True):
     """`rates` have 18 decimals (one where a token has none), `durations` and `expires` are seconds (`NEVER` without a provider). `own_token` is
@@ -52,6 +87,7 @@ class StablePool(VaultPool, frozen=True):
     LOG_TOPICS: ClassVar[tuple[bytes, ...]] = (
         *VaultPool.LOG_TOPICS, AMP_UPDATE_STARTED, AMP_UPDATE_STOPPED, *_RATES, *_PROVIDERS,
     )  # fmt: skip
+    TIMED: ClassVar[bool] = True
     GAS: ClassVar[int] = 130_000
     MAX_TOKENS: ClassVar[int] = 6
     PLAIN: ClassVar[tuple[type, ...]] = (
@@ -80,6 +116,13 @@ class StablePool(VaultPool, frozen=True):
         """This pool in a block of that time."""
         return self if timestamp == self.timestamp else self._with(timestamp=timestamp)
 
+    def moves(self, before: int, after: int) -> bool:
+        """Where the amplification is another, or a cached rate is known at one of the times and not at the other."""
+        ramp = Ramp(*self.ramp)
+        if ramp.at(before) != ramp.at(after):
+            return True
+        return any((before <= expires) != (after <= expires) for expires in self.expires)
+
     def log_price(self, token_in: bytes, token_out: bytes | None = None) -> float:
         """ln of dy/dx of the invariant times the rates, less the fee."""
         sold, bought = self._direction(token_in, token_out)
@@ -98,6 +141,48 @@ class StablePool(VaultPool, frozen=True):
         steep_in = (self.amp * n * x + AMP_PRECISION * d_p) * y
         steep_out = (self.amp * n * y + AMP_PRECISION * d_p) * x
         return log(steep_in * factors[sold] * (ONE - self.swap_fee)) - log(steep_out * factors[bought] * ONE)
+
+    # ------------------------------------------------------------ how it is read
+
+    @classmethod
+    def read(cls, found: Found, factory: FactoryConfig | None, timestamp: int) -> Reading[Self]:
+        """The state as the Vault, the pool and its tokens tell it; while the amplification moves, its ends come out of the pool's storage.
+        Raises `AdmissionRefused`."""
+        variant = _VARIANTS.get(factory.variant if factory else "?")
+        asked = (view(found.address, _GET_AMP), view(found.address, _GET_PROVIDERS))
+        facts = yield from read_vault_pool(
+            found, factory, asked, lambda token: (view(found.address, variant.rate_cache, token),) if variant else ()
+        )
+        amp = words_of(facts.own[0])
+        if len(amp) != 3 or amp[2] != AMP_PRECISION:
+            shown = f"0x{found.address.hex()}"
+            raise AdmissionRefused(
+                AdmissionReason.NOT_THIS_FAMILY, f"{shown} is a pool of the Vault without amplification"
+            )
+        refusal = "" if variant else BalancerRefusal.UNKNOWN_POOL_TYPE.value
+        ramp: Ramp | None = fixed(amp[0])
+        if amp[1]:
+            ramp = yield from _read_ramp(found.address, amp[0], timestamp)
+            refusal = refusal or ("" if ramp else BalancerRefusal.UNKNOWN_RAMP.value)
+        caches = _caches(facts)
+        if variant:
+            check_scaling(facts, [cache.rate for cache in caches])
+        if any(cache.expires != NEVER and not cache.duration for cache in caches):
+            refusal = refusal or BalancerRefusal.UNCACHED_RATE.value
+        own_token = facts.tokens.index(found.address) if found.address in facts.tokens else NO_OWN_TOKEN
+        state = cls(
+            found.address, facts.pool_id, facts.tokens, facts.scaling, facts.balances, facts.managed, facts.swap_fee,
+            facts.paused, refusal, tuple(cache.rate for cache in caches), tuple(cache.duration for cache in caches),
+            tuple(cache.expires for cache in caches), own_token, (ramp or fixed(amp[0]))[:],
+            variant.invariant.value if variant else "", timestamp,
+        )  # fmt: skip
+        return state._admitted()
+
+    def probes(self) -> tuple[View, ...]:
+        """One query: the Vault hands such a pool all its balances."""
+        sold, bought = self._traded()[:2]
+        amount = max(self.balances[self.tokens.index(sold)] // 1000, 1)
+        return (probe(self.pool_id, sold, bought, amount),)
 
     # ------------------------------------------------------------ what the chain did
 
@@ -141,6 +226,9 @@ class StablePool(VaultPool, frozen=True):
         return (*values[:k], value, *values[k + 1 :])
 
     # ------------------------------------------------------------ what a trade would do
+
+    def _modelled(self) -> bool:
+        return bool(self.invariant_version) and self.refusal != BalancerRefusal.UNKNOWN_RAMP
 
     def _traded(self) -> tuple[bytes, ...]:
         return tuple(token for k, token in enumerate(self.tokens) if k != self.own_token)
@@ -195,6 +283,40 @@ class StablePool(VaultPool, frozen=True):
             raise BadState(f"{self.FAMILY}: rates {self.rates} or ramp {self.ramp} is no state")
         if self.own_token != NO_OWN_TOKEN and (self.own_token >= n or n < 3):
             raise BadState(f"{self.FAMILY}: own token {self.own_token} of {n} tokens")
-        if self.invariant_version not in {version.value for version in InvariantVersion}:
+        if self.invariant_version not in _VERSIONS and not (self.refusal and not self.invariant_version):
             raise BadState(f"{self.FAMILY}: no version {self.invariant_version!r} of the invariant")
         return self
+
+
+class Cache(NamedTuple):
+    """A token's rate as the pool has cached it: 18 decimals, and seconds."""
+
+    rate: int
+    duration: int
+    expires: int
+
+
+def _caches(facts: VaultFacts) -> list[Cache]:
+    """The rate caches of the tokens. Raises `AdmissionRefused` where a provider and its cache do not go together."""
+    providers = array_of(facts.own[1])
+    if providers is None or len(providers) != len(facts.tokens):
+        providers = None  # the first generation has none, and does not answer
+    found = []
+    for k, (token, answers) in enumerate(zip(facts.tokens, facts.of_tokens, strict=True)):
+        # The rate comes first, the old rate of later versions second, duration and expiry last. A token without a provider has none.
+        words = words_of(answers[0]) if answers else ()
+        cached = len(words) in (3, 4) and words[0] > 0
+        if answers and cached != bool(providers and providers[k]):
+            detail = f"rate provider and rate cache of token 0x{token.hex()} do not go together"
+            raise AdmissionRefused(AdmissionReason.BAD_STATE, detail)
+        found.append(Cache(words[0], words[-2], words[-1]) if cached else Cache(ONE, 0, NEVER))
+    return found
+
+
+def _read_ramp(pool: bytes, value: int, timestamp: int) -> Reading[Ramp | None]:
+    """The ramp under way: no view tells its ends, but they stand in one word, which must give the value that the pool answers."""
+    answers = yield tuple(Slot(pool, abi_word(k)) for k in _AMP_SLOTS)
+    numbers = [int.from_bytes(answer or b"", "big") for answer in answers]
+    ramps = [Ramp(*(number >> _AMP_PART * part & (1 << _AMP_PART) - 1 for part in range(4))) for number in numbers]
+    fitting = [ramp for ramp in ramps if ramp.start <= timestamp < ramp.end and ramp.at(timestamp) == value]
+    return fitting[0] if len(fitting) == 1 else None

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
+from schemas.config import FactoryConfig
 from schemas.logs import Log
-from schemas.pools import AccountSlots, PoolRecord
+from schemas.pools import AccountSlots
+from schemas.reads import Reading, View
 
 #: Plain data of a state (bytes, integers, strings, tuples of them): what snapshots hold, so that a moved class never
 #: stops a restart.
@@ -72,6 +74,42 @@ class BadState(ValueError):
     """A record or snapshot that is no state of its family; the message names the field and its limit."""
 
 
+class Found(NamedTuple):
+    """A pool that a factory announced or a configuration named, before anything was asked of it.
+
+    `address` is its key. `seed` holds what the announcement said and the chain's state does not (`PoolRecord.seed`).
+    """
+
+    family: str
+    address: bytes
+    factory: bytes
+    seed: bytes = b""
+
+
+class AdmissionReason(StrEnum):
+    """Why an address is not a pool of a family. A pool that is one but is not modelled has a `refusal` in its state instead."""
+
+    #: It does not answer as a pool of the family does.
+    NOT_THIS_FAMILY = "not_this_family"
+    #: No configured factory makes a pool like it at this address.
+    UNKNOWN_FACTORY = "unknown_factory"
+    #: It answers, but contradicts itself or its family's limits.
+    BAD_STATE = "bad_state"
+
+
+class AdmissionRefused(ValueError):
+    """A reading that ends without a pool."""
+
+    def __init__(self, reason: AdmissionReason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+#: What `Pool.key_of` answers for a log that concerns every pool of its family.
+ALL_POOLS = b""
+
+
 class ConstantProduct(NamedTuple):
     """One direction of a pool that trades by `x * y = k`, after its fee: what the closed form of sizing reads.
 
@@ -113,6 +151,10 @@ class Pool(Protocol):
     FAMILY: ClassVar[str]
     #: First topics of the logs that change a state.
     LOG_TOPICS: ClassVar[tuple[bytes, ...]]
+    #: First topics of the logs by which a factory announces a pool.
+    FACTORY_TOPICS: ClassVar[tuple[bytes, ...]]
+    #: Whether time alone can change a quote (`moves`): such pools are brought to a block's time before its logs, and before they are quoted.
+    TIMED: ClassVar[bool]
 
     @property
     def address(self) -> bytes:
@@ -131,17 +173,48 @@ class Pool(Protocol):
         """Whether the search may use this state: no refusal, and liquidity on every side."""
 
     @classmethod
-    def from_record(cls, record: PoolRecord) -> Self:
-        """The state a pool was admitted with. Raises `BadState`."""
-
-    @classmethod
     def from_plain(cls, plain: Plain) -> Self:
         """Inverse of `to_plain`. Raises `BadState`."""
 
+    # ------------------------------------------------------------ how it is found and read
+
     @classmethod
-    def needs(cls, address: bytes) -> tuple[AccountSlots, ...]:
-        """The slots of the pool's own contract that a simulated trade reads. Tokens are not in it: their layouts differ
-        and are found by tracing."""
+    def announced(cls, logs: Sequence[Log], factory: FactoryConfig) -> Reading[tuple[Found, ...]]:
+        """The pools that these logs of one factory announce (first topics in `FACTORY_TOPICS`), in order, each once. May ask the chain
+        at the block of the last log, where logs do not name the pool. A log that is none of the factory's announcements is passed over."""
+
+    @classmethod
+    def read(cls, found: Found, factory: FactoryConfig | None, timestamp: int) -> Reading[Self]:
+        """The whole state of a pool at one block of `timestamp`, as plain reads. `factory` is the one it claims to come from, None where
+        none is configured. Raises `AdmissionRefused`; a pool that is of the family but not modelled comes back with its `refusal`."""
+
+    @classmethod
+    def key_of(cls, log: Log) -> bytes:
+        """The key of the pool that a log with one of `LOG_TOPICS` is about: its contract's address for most, `ALL_POOLS` for a
+        singleton's word to all of them. Raises `BadLog` where the log names none."""
+
+    @property
+    def log_sources(self) -> tuple[bytes, ...]:
+        """The contracts whose logs change this state."""
+
+    @property
+    def holder(self) -> bytes:
+        """The contract that holds the pool's tokens and pays them out."""
+
+    def slots(self) -> tuple[AccountSlots, ...]:
+        """The slots, not of tokens, that a simulated trade around the present price reads and that the family knows by their place."""
+
+    def probes(self) -> tuple[View, ...]:
+        """Read-only calls whose traces show the slots of a trade that have no place known beforehand."""
+
+    def at(self, timestamp: int) -> Self:
+        """This pool in a block of that time (unix seconds): itself unless what logs or quotes mean depends on the time, which is why it comes
+        first in a block. The time is no part of `digest_entry`. Never called unless the family is `TIMED`."""
+
+    def moves(self, before: int, after: int) -> bool:
+        """Whether a quote may be another in a block of time `after` than in one of time `before`, this state being otherwise the same."""
+
+    # ------------------------------------------------------------ the state
 
     def to_plain(self) -> Plain:
         """The state as plain data."""

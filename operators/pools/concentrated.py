@@ -1,10 +1,12 @@
-"""What the pools of concentrated liquidity share: state, quotes, limits. Each protocol adds its events and what it does otherwise.
+"""What the pools of concentrated liquidity share: state, quotes, limits, where a contract keeps it all. Each protocol adds its events, how it is
+found and read, and what it does otherwise.
 
-Not a family itself. A subclass reads its own logs in `apply`, and may change `_fee`, `_most` and `_with`.
+Not a family itself. A subclass reads its own logs in `apply`, and may change `swap_fee`, `_most`, `_check_modelled` and `_with`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from math import log
 from typing import ClassVar, NamedTuple, Self
 
@@ -15,12 +17,15 @@ from operators.pools.base import (
     BadLogReason,
     BadState,
     ConstantProduct,
+    Found,
     Limits,
     Plain,
     Quote,
     QuoteRefusal,
     QuoteRefused,
 )
+from operators.pools.concentrated_storage import Layout, slot_key
+from operators.pools.v3_math.ranges import Range, across, beyond, ranges
 from operators.pools.v3_math.swap_math import PIPS
 from operators.pools.v3_math.tick_math import (
     MAX_SQRT_PRICE,
@@ -32,12 +37,17 @@ from operators.pools.v3_math.tick_math import (
 )
 from operators.pools.v3_math.ticks import UINT128_MAX, TickError, Ticks
 from operators.pools.v3_math.walk import LiquidityError, Walked, first_price, price_limit, walk
-from operators.simulation.hashes import keccak
+from schemas.config import FactoryConfig
 from schemas.logs import Log
-from schemas.pools import AccountSlots, PoolRecord
+from schemas.pools import AccountSlots
+from schemas.reads import Reading, View
 
 INT256_MAX = (1 << 255) - 1
 _LOG_Q96 = 96 * log(2)
+
+#: How far around the price `slots` goes: so many ticks (about half or half as much again of the price), but at most so many words of the bitmap.
+_REACH_TICKS = 4096
+_REACH_WORDS = 3
 
 
 class Swapped(NamedTuple):
@@ -49,29 +59,6 @@ class Swapped(NamedTuple):
     state: ConcentratedPool
 
 
-class Layout(NamedTuple):
-    """Where a contract keeps a pool: the first slot and how many a swap always reads, both mappings, the words of a tick."""
-
-    first: int
-    fixed: int
-    ticks: int
-    bitmap: int
-    tick_words: int
-
-    def fixed_slots(self) -> tuple[bytes, ...]:
-        """The slots at fixed places that every swap reads."""
-        return tuple(_slot(self.first + number) for number in range(self.fixed))
-
-    def word_slot(self, word: int) -> bytes:
-        """The slot of a word of the bitmap."""
-        return _slot(_mapped(word, self.bitmap))
-
-    def tick_slots(self, tick: int) -> tuple[bytes, ...]:
-        """The slots that crossing a tick reads and writes."""
-        start = _mapped(tick, self.ticks)
-        return tuple(_slot(start + number) for number in range(self.tick_words))
-
-
 class ConcentratedPool(msgspec.Struct, frozen=True):
     """A pool: `fee_pips` in millionths, price as a square root with 96 fractional bits (0: not initialised), liquidity in range.
 
@@ -81,11 +68,16 @@ class ConcentratedPool(msgspec.Struct, frozen=True):
 
     FAMILY: ClassVar[str] = ""
     LOG_TOPICS: ClassVar[tuple[bytes, ...]] = ()
+    FACTORY_TOPICS: ClassVar[tuple[bytes, ...]] = ()
+    TIMED: ClassVar[bool] = False
 
-    #: Gas of a swap in an executor call with its two token transfers: the swap itself, each initialised tick crossed, each step.
-    SWAP_GAS: ClassVar[int] = 100_000
-    CROSSING_GAS: ClassVar[int] = 20_000
-    STEP_GAS: ClassVar[int] = 3_500
+    #: Gas of a swap in an executor call with its two token transfers: the swap itself, each initialised tick crossed, each step. The slopes are
+    #: a least-squares fit over some 200 swaps of random size by the deployed contracts, each cold in the engine (0 to 60 crossings, 1 to 60
+    #: steps; residue about 15,000, most of it slots written for the first time); what a swap costs before either is set so that one step is the
+    #: lower quartile of 150 V3 swap calls in recorded mainnet traces (90,000; median 99,000): those without crossings.
+    SWAP_GAS: ClassVar[int] = 83_000
+    CROSSING_GAS: ClassVar[int] = 18_000
+    STEP_GAS: ClassVar[int] = 7_000
 
     address: bytes
     token0: bytes
@@ -112,13 +104,6 @@ class ConcentratedPool(msgspec.Struct, frozen=True):
         return not self.refusal and self.sqrt_price > 0 and (self.liquidity > 0 or len(self.ticks) > 0)
 
     @classmethod
-    def from_record(cls, record: PoolRecord) -> Self:
-        """Raises `BadState`: the record says what the pool is, but carries neither its price nor its ticks."""
-        raise BadState(
-            f"{cls.FAMILY}: a record holds no price and no ticks of 0x{record.address.hex()}; use from_parts"
-        )
-
-    @classmethod
     def from_plain(cls, plain: Plain) -> Self:
         """Inverse of `to_plain`. Raises `BadState`."""
         raise NotImplementedError
@@ -131,32 +116,74 @@ class ConcentratedPool(msgspec.Struct, frozen=True):
         """Canonical bytes of the state."""
         raise NotImplementedError
 
-    @classmethod
-    def needs(cls, address: bytes) -> tuple[AccountSlots, ...]:
-        """The slots at fixed places that every swap reads."""
-        raise NotImplementedError
-
     def apply(self, log: Log) -> Self:
         """The state after a log of this pool. Raises `BadLog`."""
         raise NotImplementedError
 
-    def layout(self) -> tuple[bytes, Layout]:
-        """The contract that holds the pool, and where."""
+    # ------------------------------------------------------------ how it is found and read
+
+    @classmethod
+    def announced(cls, logs: Sequence[Log], factory: FactoryConfig) -> Reading[tuple[Found, ...]]:
+        """The pools that these logs of one factory announce, in order, each once."""
         raise NotImplementedError
 
-    def slots_near(self, words: int) -> AccountSlots:
-        """The slots that a swap reads which stays within `words` words of the bitmap on either side of the price.
+    @classmethod
+    def read(cls, found: Found, factory: FactoryConfig | None, timestamp: int) -> Reading[Self]:
+        """The whole state of a pool at one block. Raises `AdmissionRefused`."""
+        raise NotImplementedError
 
-        Not in it: the oracle's observation of a V3 pool, whose place `slot0` tells, and what the tokens read.
+    @classmethod
+    def key_of(cls, log: Log) -> bytes:
+        """The key of the pool that a log is about: for most the contract that emitted it."""
+        return log.address
+
+    @property
+    def holder(self) -> bytes:
+        """The contract that holds the pool's tokens: for most its own."""
+        return self.address
+
+    @property
+    def log_sources(self) -> tuple[bytes, ...]:
+        """The contract whose logs change this state."""
+        return (self.holder,)
+
+    def probes(self) -> tuple[View, ...]:
+        """None: all that a swap reads has its place."""
+        return ()
+
+    def at(self, timestamp: int) -> Self:
+        """The pool itself: time changes no quote."""
+        return self
+
+    def moves(self, before: int, after: int) -> bool:
+        """Never."""
+        return False
+
+    def layout(self) -> Layout:
+        """Where `holder` keeps this pool."""
+        raise NotImplementedError
+
+    def slots(self) -> tuple[AccountSlots, ...]:
+        """What a swap reads in `holder` which stays within 4,096 ticks of the price, or within three words of the bitmap where that is less.
+
+        The words of the bitmap and the initialised ticks on the way. A swap that goes further reads slots that are not named here.
         """
-        holder, layout = self.layout()
-        at = self.tick // self.tick_spacing >> 8
-        span = 256 * self.tick_spacing
-        lowest, end = (at - words) * span, (at + words + 1) * span
-        near = self.ticks.index[self.ticks.below(lowest - 1) + 1 : self.ticks.below(end - 1) + 1]
-        keys = [*layout.fixed_slots(), *(layout.word_slot(word) for word in range(at - words, at + words + 1))]
-        keys += (slot for tick in near for slot in layout.tick_slots(tick))
-        return AccountSlots(address=holder, keys=tuple(keys))
+        return (AccountSlots(address=self.holder, keys=tuple(map(slot_key, self._slot_numbers()))),)
+
+    def reach(self) -> tuple[int, int]:
+        """The ticks between which a swap reads only what `slots` names."""
+        most = min(_REACH_TICKS, _REACH_WORDS * 256 * self.tick_spacing)
+        return max(self.tick - most, MIN_TICK), min(self.tick + most, MAX_TICK)
+
+    def _slot_numbers(self) -> list[int]:
+        layout, spacing = self.layout(), self.tick_spacing
+        lowest, highest = self.reach()
+        near = self.ticks.index[self.ticks.below(lowest - 1) + 1 : self.ticks.below(highest) + 1]
+        # Upwards the contract begins to look at the next multiple of the spacing.
+        numbers = [*layout.fixed, *layout.words(lowest // spacing >> 8, highest // spacing + 1 >> 8)]
+        for tick in near:
+            numbers += layout.tick(tick)
+        return numbers
 
     def audit(self) -> str:
         """What contradicts itself in a state whose ticks are all known, empty if nothing: the check of a bootstrap."""
@@ -212,19 +239,34 @@ class ConcentratedPool(msgspec.Struct, frozen=True):
             )
         return self._quoted(walked)
 
+    def ranges(self, zero_for_one: bool) -> Iterator[Range]:
+        """The ranges of constant liquidity ahead, from the present price in the direction of a swap, as they are asked for.
+
+        In each the pool is a constant product that keeps `swap_fee` of the input; `walk` and `quote` say what exactly it pays. Gaps without
+        liquidity are left out. Raises `QuoteRefused` for a pool that is not modelled or initialised, or where its ticks are no pool's.
+        """
+        self._check_modelled()
+        try:
+            yield from ranges(self.ticks, self._start(), zero_for_one)
+        except LiquidityError as error:
+            raise self._broken(error) from None
+
     def limits(self, token_in: bytes, token_out: bytes | None = None) -> Limits:
-        """What moves the price to its end: no input above it is taken whole. Both 0 in a pool that cannot trade."""
+        """What moves the price to its end, at most some units less. Both 0 in a pool that cannot trade."""
         zero_for_one = self._direction(token_in, token_out)
         try:
-            walked = self._walk(zero_for_one, self._most(), None)
+            limits, most = self._to_the_end(zero_for_one), self._most()
+            if limits is None or max(limits) > most:
+                walked = self._walk(zero_for_one, most, None)
+                return Limits(walked.amount_in, walked.amount_out)
         except QuoteRefused:
             return Limits(0, 0)
-        return Limits(walked.amount_in, walked.amount_out)
+        return limits
 
     def log_price(self, token_in: bytes, token_out: bytes | None = None) -> float:
         """ln of the price at which the first unit is traded, after fee."""
         zero_for_one = self._direction(token_in, token_out)
-        kept = PIPS - self._fee(zero_for_one)
+        kept = PIPS - self.swap_fee(zero_for_one)
         if not (self.tradable and kept):
             return -float("inf")
         price = first_price(self.ticks, (self.sqrt_price, self.tick, self.liquidity), zero_for_one)
@@ -240,9 +282,12 @@ class ConcentratedPool(msgspec.Struct, frozen=True):
 
     # ------------------------------------------------------------ what a protocol may do otherwise
 
-    def _fee(self, zero_for_one: bool) -> int:
+    def swap_fee(self, zero_for_one: bool) -> int:
         """The whole fee of a direction, in millionths of the input."""
         return self.fee_pips
+
+    def _check_modelled(self) -> None:
+        """Raises `QuoteRefused` for a pool that does what this arithmetic does not know."""
 
     def _most(self) -> int:
         """The largest amount that the contract's types take."""
@@ -253,20 +298,8 @@ class ConcentratedPool(msgspec.Struct, frozen=True):
         return UINT128_MAX // (MAX_TICK // self.tick_spacing * 2 + 1)
 
     def _with(self, sqrt_price: int, tick: int, liquidity: int, ticks: Ticks, protocol_fee: int) -> Self:
-        # Positional construction: several times faster than a field-wise replace, and this runs once a log.
-        return type(self)(
-            self.address,
-            self.token0,
-            self.token1,
-            self.fee_pips,
-            self.tick_spacing,
-            sqrt_price,
-            tick,
-            liquidity,
-            protocol_fee,
-            ticks,
-            self.refusal,
-        )
+        """The same pool in another state."""
+        raise NotImplementedError
 
     # ------------------------------------------------------------ for the logs
 
@@ -334,10 +367,41 @@ class ConcentratedPool(msgspec.Struct, frozen=True):
         wanted = f"0x{token_in.hex()}" + (f" to 0x{token_out.hex()}" if token_out is not None else "")
         raise QuoteRefused(QuoteRefusal.UNKNOWN_TOKEN, f"{wanted} in the pool of {pair}")
 
-    def _walk(self, zero_for_one: bool, amount_specified: int, sqrt_price_limit: int | None) -> Walked:
-        price, amount, exact_out = self.sqrt_price, abs(amount_specified), amount_specified < 0
-        if not price:
+    def _start(self) -> tuple[int, int, int]:
+        if not self.sqrt_price:
             raise QuoteRefused(QuoteRefusal.NO_LIQUIDITY, f"pool 0x{self.address.hex()} is not initialised")
+        return self.sqrt_price, self.tick, self.liquidity
+
+    def _broken(self, error: LiquidityError) -> QuoteRefused:
+        return QuoteRefused(QuoteRefusal.INVARIANT, f"pool 0x{self.address.hex()}: {error}")
+
+    def _to_the_end(self, zero_for_one: bool) -> Limits | None:
+        """Bounds by whole ranges; None where those do not tell: the ticks are not all known, or the fee is the whole input."""
+        self._check_modelled()
+        price, tick, liquidity = self._start()
+        fee, ticks = self.swap_fee(zero_for_one), self.ticks
+        position = ticks.below(tick)
+        if fee >= PIPS or ticks.liquidity_from(position) != liquidity:
+            return None
+        position += not zero_for_one
+        stop, into, out = price_limit(zero_for_one), 0, 0
+        try:
+            if 0 <= position < len(ticks):
+                after = beyond(ticks, fee, self.tick_spacing, zero_for_one)
+                into, out = after.amounts_in[position], after.amounts_out[position]
+                ahead = sqrt_price_at(ticks.index[position])
+                stop = max(ahead, stop) if zero_for_one else min(ahead, stop)
+        except LiquidityError as error:
+            raise self._broken(error) from None
+        if liquidity and (stop < price if zero_for_one else stop > price):
+            first_in, first_out = across(Range(price, stop, liquidity), fee, self.tick_spacing)
+            into, out = into + first_in, out + first_out
+        return Limits(into, out)
+
+    def _walk(self, zero_for_one: bool, amount_specified: int, sqrt_price_limit: int | None) -> Walked:
+        self._check_modelled()
+        start = self._start()
+        price, amount, exact_out = start[0], abs(amount_specified), amount_specified < 0
         if not amount:
             raise QuoteRefused(QuoteRefusal.ZERO_INPUT, "a swap of nothing")
         if amount > INT256_MAX:
@@ -346,19 +410,11 @@ class ConcentratedPool(msgspec.Struct, frozen=True):
         ahead = MIN_SQRT_PRICE < limit < price if zero_for_one else price < limit < MAX_SQRT_PRICE
         if not ahead:
             raise QuoteRefused(QuoteRefusal.PRICE_LIMIT, f"from a square-root price of {price} to {limit}")
+        fee = self.swap_fee(zero_for_one)
         try:
-            return walk(
-                self.ticks,
-                self.tick_spacing,
-                self._fee(zero_for_one),
-                (price, self.tick, self.liquidity),
-                zero_for_one,
-                amount,
-                exact_out,
-                limit,
-            )
+            return walk(self.ticks, self.tick_spacing, fee, start, zero_for_one, amount, exact_out, limit)
         except LiquidityError as error:
-            raise QuoteRefused(QuoteRefusal.INVARIANT, f"pool 0x{self.address.hex()}: {error}") from None
+            raise self._broken(error) from None
 
     def _gas(self, walked: Walked) -> int:
         return self.SWAP_GAS + self.CROSSING_GAS * walked.crossed + self.STEP_GAS * walked.steps
@@ -383,16 +439,6 @@ class ConcentratedPool(msgspec.Struct, frozen=True):
             )
         if not MIN_TICK <= self.tick < MAX_TICK:
             raise BadState(f"{name}: the current tick {self.tick} is not in [{MIN_TICK}, {MAX_TICK})")
-        for tick in self.ticks.index:
-            if tick % self.tick_spacing:
-                raise BadState(f"{name}: tick {tick} is no multiple of the spacing {self.tick_spacing}")
+        if (tick := self.ticks.off_grid(self.tick_spacing)) is not None:
+            raise BadState(f"{name}: tick {tick} is no multiple of the spacing {self.tick_spacing}")
         return self
-
-
-def _mapped(key: int, slot: int) -> int:
-    """The slot of a key in a Solidity mapping."""
-    return int.from_bytes(keccak(key.to_bytes(32, "big", signed=True) + _slot(slot)), "big")
-
-
-def _slot(number: int) -> bytes:
-    return (number % (1 << 256)).to_bytes(32, "big")

@@ -1,7 +1,7 @@
 """Curve's plain stableswap pools of two to four coins: the first generations (3pool, sUSD) and the template since A has a precision.
 
-What is outside: pools whose rates come from elsewhere (lending, metapools), unknown code, coins that are not ERC-20. `refusal_of` names
-the reason; the arithmetic still works where the rates are given, which checks use. What changes a pool without a log (`kill_me`,
+What is outside: pools whose rates come from elsewhere (lending, metapools), crypto pools, unknown code, coins that are not ERC-20: `read`
+names the reason. The arithmetic still works where the rates are given, which checks use. What changes a pool without a log (`kill_me`,
 `donate_admin_fees`) is left to the comparison with the chain.
 """
 
@@ -10,12 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Self
 
-from operators.pools.base import BadLog, BadLogReason
+from operators.pools.base import AdmissionReason, AdmissionRefused, BadLog, BadLogReason, Found
+from operators.pools.curve_factories import META_DEPLOYED, PLAIN_DEPLOYED
+from operators.pools.curve_layout import PLAIN, account
 from operators.pools.curve_math.ramp import fixed
 from operators.pools.curve_math.stable import Form
 from operators.pools.stableswap import NATIVE_COIN, Contract, CurveRefusal, StableSwap
+from operators.pools.views import address_of, selector, uint_of, view, word
 from operators.pools.words import Reverts
+from operators.simulation.hashes import keccak
+from schemas.config import FactoryConfig
 from schemas.logs import Log
+from schemas.pools import AccountSlots
+from schemas.reads import Code, Reading, Slot, View
 
 CONTRACTS: dict[str, Contract] = {
     "susd": Contract(
@@ -33,18 +40,45 @@ KNOWN_CODE: dict[bytes, str] = {
 }
 
 
-def refusal_of(
-    code_hash: bytes, tokens: Sequence[bytes], *, metapool: bool = False, lending: bool = False
-) -> tuple[str, str]:
-    """(implementation, refusal) of a deployed pool: the refusal is empty, or why it must not be traded."""
-    implementation = KNOWN_CODE.get(code_hash, "")
-    if metapool:
-        return implementation, CurveRefusal.METAPOOL
-    if lending:
-        return implementation, CurveRefusal.LENDING
-    if not implementation:
-        return "", CurveRefusal.UNKNOWN_IMPLEMENTATION
-    return implementation, CurveRefusal.NATIVE_COIN if NATIVE_COIN in tokens else ""
+_TOTAL_SUPPLY = selector("totalSupply()")
+_INDEX_TYPES = ("uint256", "int128")
+_MOST_COINS = 4
+#: Views that a pool of another kind answers, and the kind. Aave's pools have an off-peg fee too, so that alone says nothing.
+_KINDS: tuple[tuple[str, CurveRefusal], ...] = (
+    ("gamma()", CurveRefusal.CRYPTO), ("base_pool()", CurveRefusal.METAPOOL), ("BASE_POOL()", CurveRefusal.METAPOOL),
+    ("base_virtual_price()", CurveRefusal.METAPOOL), ("oracle_method()", CurveRefusal.RATE_ORACLE),
+    ("stored_rates()", CurveRefusal.RATE_ORACLE),
+)  # fmt: skip
+
+
+def _signs(pool: bytes) -> tuple[View, ...]:
+    """What to ask of code that may not be known: its coins and the coins under them by either type of index, and the signs of its kind."""
+    lists = [
+        view(pool, selector(f"{name}({index})"), k)
+        for name in ("coins", "underlying_coins")
+        for index in _INDEX_TYPES
+        for k in range(_MOST_COINS)
+    ]
+    kinds = [view(pool, selector(name)) for name, _ in _KINDS]
+    return (*lists, *kinds, view(pool, selector("N_COINS()")), view(pool, selector("offpeg_fee_multiplier()")))
+
+
+def _unknown(answers: Sequence[bytes | None]) -> tuple[tuple[bytes, ...], CurveRefusal]:
+    """The coins of unknown code and why it is not modelled. No coins: it is no pool of this family."""
+    by_uint, by_int, under_by_uint, under_by_int = (
+        tuple(coin for answer in answers[k : k + _MOST_COINS] if (coin := address_of(answer)) is not None)
+        for k in range(0, 4 * _MOST_COINS, _MOST_COINS)
+    )
+    coins, under = by_uint or by_int, under_by_uint or under_by_int
+    kinds, (n_coins, offpeg) = answers[4 * _MOST_COINS : -2], answers[-2:]
+    if len(coins) < 2 or (uint_of(n_coins) and uint_of(offpeg) is not None):
+        return (), CurveRefusal.UNKNOWN_IMPLEMENTATION
+    for answer, (_, refusal) in zip(kinds, _KINDS, strict=True):
+        if answer:
+            return coins, refusal
+    if under and under != coins:
+        return coins, CurveRefusal.LENDING
+    return coins, CurveRefusal.UNKNOWN_IMPLEMENTATION
 
 
 # ---------------------------------------------------------------- events (first topics; [n] is the number of coins)
@@ -87,13 +121,50 @@ class CurvePool(StableSwap, frozen=True):
     FAMILY: ClassVar[str] = "curve"
     LOG_TOPICS: ClassVar[tuple[bytes, ...]] = _TOPICS
     MAX_COINS: ClassVar[int] = 4
+    FACTORY_TOPICS: ClassVar[tuple[bytes, ...]] = (PLAIN_DEPLOYED, META_DEPLOYED)
     CONTRACTS: ClassVar[Mapping[str, Contract]] = CONTRACTS
     PLAIN: ClassVar[tuple[type, ...]] = (bytes, tuple, tuple, str, tuple, tuple, int, int, int, int, str)
 
-    def apply(self, log: Log) -> Self:
-        """The state after a log of the pool, in a block of `timestamp`. Raises `BadLog`, also where the log shows that this state is
-        not the chain's."""
-        topic, n = self._check_address(log), len(self.tokens)
+    @classmethod
+    def read(cls, found: Found, factory: FactoryConfig | None, timestamp: int) -> Reading[Self]:
+        """By the pool's code: known code says which slots hold the state; for any other the pool's own views say why it is not modelled.
+        Raises `AdmissionRefused`."""
+        pool = found.address
+        code, *signs = yield (Code(pool), *_signs(pool))
+        implementation = KNOWN_CODE.get(keccak(code or b""))
+        if implementation is not None:
+            return (yield from cls._read_known(pool, implementation, timestamp))
+        coins, refusal = _unknown(signs)
+        if not coins:
+            detail = f"0x{pool.hex()} does not answer as a Curve pool of the first generations"
+            raise AdmissionRefused(AdmissionReason.NOT_THIS_FAMILY, detail)
+        return cls._unmodelled(pool, coins, refusal, timestamp)
+
+    @classmethod
+    def _read_known(cls, pool: bytes, implementation: str, timestamp: int) -> Reading[Self]:
+        layout = PLAIN[implementation]
+        answers = yield tuple(Slot(pool, word(slot)) for slot in layout.state_slots())
+        state = layout.state(answers)
+        (total,) = yield (view(state.token, _TOTAL_SUPPLY),)
+        supply = uint_of(total)
+        if supply is None:
+            detail = f"the token 0x{state.token.hex()} of pool 0x{pool.hex()} does not tell its supply"
+            raise AdmissionRefused(AdmissionReason.BAD_STATE, detail)
+        refusal = CurveRefusal.KILLED.value if state.killed else ""
+        if NATIVE_COIN in state.coins:
+            refusal = CurveRefusal.NATIVE_COIN.value
+        return cls(
+            pool, state.coins, layout.rates, implementation, state.balances, state.ramp, state.fee, state.admin_fee,
+            supply, timestamp, refusal,
+        )._admitted()  # fmt: skip
+
+    def slots(self) -> tuple[AccountSlots, ...]:
+        """What an exchange reads of the pool, by its code's layout; nothing for code that is not known."""
+        layout = PLAIN.get(self.implementation)
+        return account(self.address, layout.swap_slots()) if layout else ()
+
+    def _applied(self, topic: bytes, log: Log) -> Self:
+        n = len(self.tokens)
         if topic in (TOKEN_EXCHANGE, TOKEN_EXCHANGE_UNDERLYING):
             # In a pool without lending the coins are their own underlying ones.
             return self._exchanged(*self._words(log, 2, 4))

@@ -9,14 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple, Self
 
-from operators.pools.base import BadLog, BadLogReason, BadState
+from operators.pools.base import AdmissionReason, AdmissionRefused, BadLog, BadLogReason, BadState, Found
 from operators.pools.curve import RAMP_A, STOP_RAMP_A, TOKEN_EXCHANGE
+from operators.pools.curve_factories import META_DEPLOYED, PLAIN_NG_DEPLOYED
+from operators.pools.curve_layout import NG, account
 from operators.pools.curve_math.ramp import fixed
 from operators.pools.curve_math.stable import Form
 from operators.pools.plain_form import check_words
 from operators.pools.stableswap import FEE_DENOMINATOR, Contract, CurveRefusal, StableSwap
+from operators.pools.views import address_of, selector, uint_of, view, word
 from operators.pools.words import Reverts
+from operators.simulation.hashes import keccak
+from schemas.config import FactoryConfig
 from schemas.logs import Log
+from schemas.pools import AccountSlots
+from schemas.reads import Code, Reading, Slot
 
 ADD_LIQUIDITY = bytes.fromhex("189c623b666b1b45b83d7178f39b8c087cb09774317ca2f53c2d3c3726f222a2")
 REMOVE_LIQUIDITY = bytes.fromhex("347ad828e58cbe534d8f6b67985d791360756b18f0d95fd9f197a66cc46480ea")
@@ -29,6 +36,11 @@ CONTRACTS: dict[str, Contract] = {"ng": Contract(Form(100))}
 #: keccak256 of runtime code without its immutables, which has been compared with this arithmetic, and how long it is.
 CODE_SIZE = 21_685
 KNOWN_CODE = frozenset({bytes.fromhex("2e55958ada4cc5bb9707e70abaa62bd8c6455b252f086e4bde260435af23aaa3")})
+
+#: The admin's part of the fees, a constant of that code, in 1e-10.
+ADMIN_FEE = 5 * 10**9
+_COIN, _N_COINS = selector("coins(uint256)"), selector("N_COINS()")
+_OFFPEG, _BASE_POOL = selector("offpeg_fee_multiplier()"), selector("BASE_POOL()")
 
 #: Asset types: 1 has a rate oracle, 3 is an ERC-4626 vault.
 _STANDARD_COIN, _REBASING_COIN = 0, 2
@@ -58,15 +70,13 @@ def immutables(code: bytes) -> Immutables:
     return Immutables(tuple(coin.to_bytes(32, "big")[12:] for coin in coins), tuple(rates), tuple(kinds))
 
 
-def refusal_of(logic_hash: bytes, kinds: Sequence[int], *, metapool: bool = False) -> str:
-    """Empty for a pool that may be traded, else why not. `logic_hash` is keccak256 of the first `CODE_SIZE` bytes of its code."""
-    if metapool:
-        return CurveRefusal.METAPOOL
+def refusal_of(logic_hash: bytes, kinds: Sequence[int]) -> CurveRefusal | None:
+    """None for a pool that may be traded, else why not. `logic_hash` is keccak256 of the first `CODE_SIZE` bytes of its code."""
     if logic_hash not in KNOWN_CODE:
         return CurveRefusal.UNKNOWN_IMPLEMENTATION
     if _REBASING_COIN in kinds:
         return CurveRefusal.REBASING
-    return "" if all(kind == _STANDARD_COIN for kind in kinds) else CurveRefusal.RATE_ORACLE
+    return None if all(kind == _STANDARD_COIN for kind in kinds) else CurveRefusal.RATE_ORACLE
 
 
 class CurveNgPool(StableSwap, frozen=True):
@@ -77,16 +87,49 @@ class CurveNgPool(StableSwap, frozen=True):
         TOKEN_EXCHANGE, ADD_LIQUIDITY, REMOVE_LIQUIDITY, REMOVE_LIQUIDITY_IMBALANCE, REMOVE_LIQUIDITY_ONE, RAMP_A,
         STOP_RAMP_A, APPLY_NEW_FEE,
     )  # fmt: skip
+    FACTORY_TOPICS: ClassVar[tuple[bytes, ...]] = (PLAIN_NG_DEPLOYED, META_DEPLOYED)
     MAX_COINS: ClassVar[int] = 8
     CONTRACTS: ClassVar[Mapping[str, Contract]] = CONTRACTS
     PLAIN: ClassVar[tuple[type, ...]] = (bytes, tuple, tuple, str, tuple, tuple, int, int, int, int, str, int)
 
     offpeg_multiplier: int = 0
 
-    def apply(self, log: Log) -> Self:
-        """The state after a log of the pool, in a block of `timestamp`. Raises `BadLog`, also where the log shows that this state is
-        not the chain's."""
-        topic = self._check_address(log)
+    @classmethod
+    def read(cls, found: Found, factory: FactoryConfig | None, timestamp: int) -> Reading[Self]:
+        """By the pool's code: behind known code stand the coins and their rates, and its slots hold the state. Raises `AdmissionRefused`."""
+        pool = found.address
+        lists = [view(pool, _COIN, k) for k in range(cls.MAX_COINS)]
+        asked = (view(pool, _N_COINS), view(pool, _OFFPEG), view(pool, _BASE_POOL))
+        code, n_coins, offpeg, base_pool, *listed = yield (Code(pool), *asked, *lists)
+        coins = tuple(coin for answer in listed if (coin := address_of(answer)) is not None)
+        if not code or uint_of(n_coins) is None or uint_of(offpeg) is None or len(coins) < 2:
+            detail = f"0x{pool.hex()} does not answer as a stableswap-ng pool"
+            raise AdmissionRefused(AdmissionReason.NOT_THIS_FAMILY, detail)
+        logic = keccak(code[:CODE_SIZE])
+        metapool = address_of(base_pool) is not None
+        if metapool or logic not in KNOWN_CODE:
+            refusal = CurveRefusal.METAPOOL if metapool else CurveRefusal.UNKNOWN_IMPLEMENTATION
+            return cls._unmodelled(pool, coins, refusal, timestamp)
+        try:
+            made = immutables(code)
+        except BadState as error:
+            raise AdmissionRefused(AdmissionReason.BAD_STATE, str(error)) from None
+        refused = refusal_of(logic, made.kinds)
+        if refused:
+            return cls._unmodelled(pool, made.tokens, refused, timestamp)
+        n = len(made.tokens)
+        answers = yield tuple(Slot(pool, word(slot)) for slot in NG.state_slots(n))
+        state = NG.state(answers, n)
+        return cls(
+            pool, made.tokens, made.rates, "ng", state.balances, state.ramp, state.fee, ADMIN_FEE, state.supply,
+            timestamp, "", state.offpeg_multiplier,
+        )._admitted()  # fmt: skip
+
+    def slots(self) -> tuple[AccountSlots, ...]:
+        """What an exchange reads of the pool, by its code's layout; nothing for code that is not known."""
+        return account(self.address, NG.swap_slots(len(self.tokens))) if self.implementation else ()
+
+    def _applied(self, topic: bytes, log: Log) -> Self:
         if topic == TOKEN_EXCHANGE:
             return self._exchanged(*self._words(log, 2, 4))
         if topic in (ADD_LIQUIDITY, REMOVE_LIQUIDITY_IMBALANCE):

@@ -15,10 +15,13 @@ from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 import msgspec
 
 from operators.pools.base import (
+    AdmissionReason,
+    AdmissionRefused,
     BadLog,
     BadLogReason,
     BadState,
     ConstantProduct,
+    Found,
     Limits,
     Plain,
     Quote,
@@ -26,12 +29,15 @@ from operators.pools.base import (
     QuoteRefused,
     check_plain,
 )
+from operators.pools.curve_factories import announced_pools
 from operators.pools.curve_math.ramp import Ramp
 from operators.pools.curve_math.stable import Form, balance_after, balance_at, invariant
 from operators.pools.plain_form import canonical, check_lengths, check_tokens, check_words
 from operators.pools.words import Reverts, checked_div, u256
+from schemas.config import FactoryConfig
 from schemas.logs import Log
-from schemas.pools import AccountSlots, PoolRecord
+from schemas.pools import AccountSlots
+from schemas.reads import Reading, View
 
 FEE_DENOMINATOR = 10**10
 PRECISION = 10**18
@@ -45,13 +51,22 @@ EXCHANGE_GAS = 130_000
 class CurveRefusal(StrEnum):
     """Why a pool is not traded, though it may be tracked."""
 
+    #: Code that has not been compared with this arithmetic.
     UNKNOWN_IMPLEMENTATION = "unknown_implementation"
+    #: One of its coins is worth what another pool's state makes it.
     METAPOOL = "metapool"
+    #: Its coins grow in a lending protocol.
     LENDING = "lending"
+    #: Another contract is asked for a coin's rate in every exchange.
     RATE_ORACLE = "rate_oracle"
+    #: Its balances change by transfers that it does not log.
     REBASING = "rebasing"
+    #: It pays the chain's own coin, which is no token.
     NATIVE_COIN = "native_coin"
+    #: Every trade may move its price scale, by an average over time that no log tells.
     CRYPTO = "crypto_price_scale"
+    #: Its owner stopped its exchanges, which is told by no log.
+    KILLED = "killed"
 
 
 class Contract(NamedTuple):
@@ -79,10 +94,13 @@ class StableSwap(msgspec.Struct, frozen=True):
 
     `balances` are without the admin's fees. `ramp` is A in the contract's unit. `fee` and `admin_fee` are in 1e-10. `lp_supply` is the pool
     token's total, which one-coin withdrawals are computed with. `timestamp` is the time of the block that quotes are for.
+    A pool that is not modelled has no implementation: of its state the coins are known, and its logs are passed over.
     """
 
     FAMILY: ClassVar[str]
     LOG_TOPICS: ClassVar[tuple[bytes, ...]]
+    FACTORY_TOPICS: ClassVar[tuple[bytes, ...]]
+    TIMED: ClassVar[bool] = True
     MAX_COINS: ClassVar[int]
     CONTRACTS: ClassVar[Mapping[str, Contract]]
     PLAIN: ClassVar[tuple[type, ...]]
@@ -117,12 +135,10 @@ class StableSwap(msgspec.Struct, frozen=True):
             return self
         return self._with(timestamp=timestamp)
 
-    @classmethod
-    def from_record(cls, record: PoolRecord) -> Self:
-        """Always `BadState`: a record of two reserves is no state of a pool with coins, rates and amplification."""
-        raise BadState(
-            f"{cls.FAMILY}: pool 0x{record.address.hex()} cannot be made of a record of two reserves; use from_plain"
-        )
+    def moves(self, before: int, after: int) -> bool:
+        """Where the amplification is another."""
+        ramp = Ramp(*self.ramp)
+        return ramp.at(before) != ramp.at(after)
 
     @classmethod
     def from_plain(cls, plain: Plain) -> Self:
@@ -130,24 +146,72 @@ class StableSwap(msgspec.Struct, frozen=True):
         check_plain(plain, cls.PLAIN, cls.FAMILY)
         return cls(*plain)._checked()
 
-    @classmethod
-    def needs(cls, address: bytes) -> tuple[AccountSlots, ...]:
-        """None known beforehand: layouts differ by version, the slots of an exchange are found by tracing one."""
-        return ()
-
     def to_plain(self) -> Plain:
         """The fields in their order."""
         return msgspec.structs.astuple(self)
 
     def digest_entry(self) -> bytes:
-        """Family and every field but the refusal."""
-        names = [name for name in self.__struct_fields__ if name != "refusal"]
+        """Family and every field but the refusal and the time."""
+        names = [name for name in self.__struct_fields__ if name not in ("refusal", "timestamp")]
         return self.FAMILY.encode() + canonical(tuple(getattr(self, name) for name in names))
+
+    # ------------------------------------------------------------ how it is found and read
+
+    @classmethod
+    def announced(cls, logs: Sequence[Log], factory: FactoryConfig) -> Reading[tuple[Found, ...]]:
+        """The pools that a factory's logs tell of: it is asked for their addresses. Raises `AdmissionRefused` for one that keeps no list."""
+        return (yield from announced_pools(logs, factory, cls.FACTORY_TOPICS, cls.FAMILY))
+
+    @classmethod
+    def read(cls, found: Found, factory: FactoryConfig | None, timestamp: int) -> Reading[Self]:
+        """The whole state of a pool. Its code says what it is, so the factory is not asked. Raises `AdmissionRefused`."""
+        raise NotImplementedError
+
+    @classmethod
+    def key_of(cls, log: Log) -> bytes:
+        """The pool's address: it emits its own logs."""
+        return log.address
+
+    @property
+    def log_sources(self) -> tuple[bytes, ...]:
+        """The pool."""
+        return (self.address,)
+
+    @property
+    def holder(self) -> bytes:
+        """The pool."""
+        return self.address
+
+    def slots(self) -> tuple[AccountSlots, ...]:
+        """What an exchange reads of the pool, by its code's layout; nothing for code that is not known."""
+        raise NotImplementedError
+
+    def probes(self) -> tuple[View, ...]:
+        """None: a known code's slots have their places, and a plain pool asks nobody but its coins."""
+        return ()
 
     def apply(self, log: Log) -> Self:
         """The state after a log of the pool, in a block of `timestamp`. Raises `BadLog`, also where the log shows that this state is
         not the chain's."""
+        topic = self._check_address(log)
+        return self._applied(topic, log) if self.implementation else self
+
+    def _applied(self, topic: bytes, log: Log) -> Self:
         raise NotImplementedError
+
+    @classmethod
+    def _unmodelled(cls, pool: bytes, coins: tuple[bytes, ...], refusal: CurveRefusal, timestamp: int) -> Self:
+        """A pool of which the coins are known, and why no more. Raises `AdmissionRefused`."""
+        n = len(coins)
+        state = cls(pool, coins, (PRECISION,) * n, "", (0,) * n, (1, 1, 0, 0), 0, 0, 0, timestamp, refusal.value)
+        return state._admitted()
+
+    def _admitted(self) -> Self:
+        """This state. Raises `AdmissionRefused` where it is none."""
+        try:
+            return self._checked()
+        except BadState as error:
+            raise AdmissionRefused(AdmissionReason.BAD_STATE, str(error)) from None
 
     # ------------------------------------------------------------ what a trade would do
 
@@ -272,6 +336,8 @@ class StableSwap(msgspec.Struct, frozen=True):
 
     def _direction(self, token_in: bytes, token_out: bytes | None) -> tuple[int, int]:
         tokens = self.tokens
+        if not self.implementation:
+            raise QuoteRefused(QuoteRefusal.NOT_MODELLED, f"the pool is refused: {self.refusal}")
         if token_out is None and len(tokens) == 2 and token_in in tokens:
             i = tokens.index(token_in)
             return i, 1 - i
@@ -288,7 +354,7 @@ class StableSwap(msgspec.Struct, frozen=True):
         check_lengths(self.FAMILY, len(self.tokens), rates=self.rates, balances=self.balances)
         check_words(self.FAMILY, rates=self.rates, balances=self.balances, ramp=self.ramp,
                     numbers=(self.fee, self.admin_fee, self.lp_supply, self.timestamp))  # fmt: skip
-        if self.implementation not in self.CONTRACTS:
+        if self.implementation not in self.CONTRACTS and not (self.refusal and not self.implementation):
             raise BadState(f"{self.FAMILY}: no implementation {self.implementation!r}")
         if not all(self.rates):
             raise BadState(f"{self.FAMILY}: a rate of pool 0x{self.address.hex()} is zero")

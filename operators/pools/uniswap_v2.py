@@ -9,16 +9,20 @@ the quotient inside a floor nor either side of the K check, so the fraction is r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import gcd, log
 from typing import ClassVar, Self
 
 import msgspec
 
 from operators.pools.base import (
+    AdmissionReason,
+    AdmissionRefused,
     BadLog,
     BadLogReason,
     BadState,
     ConstantProduct,
+    Found,
     Limits,
     Plain,
     Quote,
@@ -26,9 +30,14 @@ from operators.pools.base import (
     QuoteRefused,
     check_plain,
 )
+from operators.simulation.hashes import keccak
+from schemas.config import FactoryConfig
 from schemas.logs import Log
-from schemas.pools import AccountSlots, PoolRecord
+from schemas.pools import AccountSlots
+from schemas.reads import Reading, View
 
+#: keccak256("PairCreated(address,address,address,uint256)"), by the factory.
+PAIR_CREATED_TOPIC = bytes.fromhex("0d3648bd0f6ba80134a33ba9275ac585d9d315f0ad8355cddefde31afa28d0e9")
 #: keccak256("Sync(uint112,uint112)"): emitted by every change of reserves, with the reserves after it.
 SYNC_TOPIC = bytes.fromhex("1c411e9a96e071241c2f21f7726b17ae89e3cab4c78be50e062b03a9fffbbad1")
 UINT112_MAX = 2**112 - 1
@@ -38,6 +47,9 @@ PIPS = 1_000_000
 #: write, the price accumulators on the first touch of a block. Simulation replaces the estimate before anything is decided.
 SWAP_GAS = 60_000
 
+#: token0(), token1(), getReserves().
+TOKEN0, TOKEN1, GET_RESERVES = (bytes.fromhex(selector) for selector in ("0dfe1681", "d21220a7", "0902f1ac"))
+
 # Storage of UniswapV2Pair that a swap reads: token0, token1, the packed reserves, both price accumulators, the lock.
 _SWAP_SLOTS = tuple(slot.to_bytes(32, "big") for slot in (6, 7, 8, 9, 10, 12))
 _PLAIN = (bytes, bytes, bytes, int, int, int, str)
@@ -46,11 +58,13 @@ _PLAIN = (bytes, bytes, bytes, int, int, int, str)
 class V2Pool(msgspec.Struct, frozen=True):
     """A pair: `fee_pips` in millionths, reserves in base units as of the last Sync (what the contract trades against).
 
-    Make one with `from_record` or `from_plain`, which check the limits; the rest keeps them.
+    Make one with `from_plain` or `read`, which check the limits; the rest keeps them.
     """
 
     FAMILY: ClassVar[str] = "uniswap_v2"
     LOG_TOPICS: ClassVar[tuple[bytes, ...]] = (SYNC_TOPIC,)
+    FACTORY_TOPICS: ClassVar[tuple[bytes, ...]] = (PAIR_CREATED_TOPIC,)
+    TIMED: ClassVar[bool] = False
 
     address: bytes
     token0: bytes
@@ -71,15 +85,6 @@ class V2Pool(msgspec.Struct, frozen=True):
     def tradable(self) -> bool:
         """No refusal and both reserves above zero."""
         return not self.refusal and self.reserve0 > 0 and self.reserve1 > 0
-
-    @classmethod
-    def from_record(cls, record: PoolRecord) -> Self:
-        """The admitted pool. Raises `BadState`, also for a record of another family."""
-        if record.family != cls.FAMILY:
-            raise BadState(f"record of family {record.family!r} given to {cls.FAMILY}")
-        tokens = record.token0.address, record.token1.address
-        reserves = int(record.reserve0), int(record.reserve1)
-        return cls(record.address, *tokens, record.fee_pips, *reserves, record.refusal)._checked()
 
     @classmethod
     def from_plain(cls, plain: Plain) -> Self:
@@ -105,10 +110,74 @@ class V2Pool(msgspec.Struct, frozen=True):
             )
         )
 
+    # ------------------------------------------------------------ how it is found and read
+
     @classmethod
-    def needs(cls, address: bytes) -> tuple[AccountSlots, ...]:
+    def announced(cls, logs: Sequence[Log], factory: FactoryConfig) -> Reading[tuple[Found, ...]]:
+        """The pairs of `PairCreated`, which names them: nothing is asked of the chain."""
+        yield from ()
+        pairs = dict.fromkeys(
+            log.data[12:32]
+            for log in logs
+            if log.address == factory.address
+            and log.topics[:1] == cls.FACTORY_TOPICS
+            and len(log.topics) == 3
+            and len(log.data) == 64
+            and not any(log.data[:12])
+        )
+        return tuple(Found(cls.FAMILY, pair, factory.address) for pair in pairs)
+
+    @classmethod
+    def read(cls, found: Found, factory: FactoryConfig | None, timestamp: int) -> Reading[Self]:
+        """Tokens and reserves as the pair tells them, in one round. That it is the factory's pair, and so runs the code whose fee the factory
+        is configured with, is what its address proves (CREATE2, EIP-1014). Raises `AdmissionRefused`."""
+        shown = f"0x{found.address.hex()}"
+        answers = yield (View(found.address, TOKEN0), View(found.address, TOKEN1), View(found.address, GET_RESERVES))
+        token0, token1 = (_address_of(answer) for answer in answers[:2])
+        reserves = answers[2]
+        if token0 is None or token1 is None or reserves is None or len(reserves) != 96:
+            raise AdmissionRefused(AdmissionReason.NOT_THIS_FAMILY, f"{shown} does not answer as a Uniswap V2 pair")
+        if factory is None or pair_address(factory, token0, token1) != found.address:
+            maker = f"the factory {factory.name}" if factory else "no configured factory"
+            verb = "does not make" if factory else "makes"
+            detail = f"{maker} {verb} a pair of 0x{token0.hex()} and 0x{token1.hex()} at {shown}"
+            raise AdmissionRefused(AdmissionReason.UNKNOWN_FACTORY, detail)
+        reserve0, reserve1 = (int.from_bytes(reserves[start : start + 32], "big") for start in (0, 32))
+        try:
+            return cls(found.address, token0, token1, factory.fee_pips, reserve0, reserve1)._checked()
+        except BadState as error:
+            raise AdmissionRefused(AdmissionReason.BAD_STATE, f"{shown}: {error}") from None
+
+    @classmethod
+    def key_of(cls, log: Log) -> bytes:
+        """The pair's address: it emits its own logs."""
+        return log.address
+
+    @property
+    def log_sources(self) -> tuple[bytes, ...]:
+        """The pair."""
+        return (self.address,)
+
+    @property
+    def holder(self) -> bytes:
+        """The pair."""
+        return self.address
+
+    def slots(self) -> tuple[AccountSlots, ...]:
         """The pair's slots that `swap` reads; its balances are in the tokens' storage."""
-        return (AccountSlots(address=address, keys=_SWAP_SLOTS),)
+        return (AccountSlots(address=self.address, keys=_SWAP_SLOTS),)
+
+    def probes(self) -> tuple[View, ...]:
+        """None: every slot of a pair has its place."""
+        return ()
+
+    def at(self, timestamp: int) -> Self:
+        """Itself: time changes nothing."""
+        return self
+
+    def moves(self, before: int, after: int) -> bool:
+        """Never."""
+        return False
 
     # ------------------------------------------------------------ what the chain did
 
@@ -240,3 +309,19 @@ class V2Pool(msgspec.Struct, frozen=True):
         if not (0 <= self.reserve0 <= UINT112_MAX and 0 <= self.reserve1 <= UINT112_MAX):
             raise BadState(f"{self.FAMILY}: reserves {self.reserve0}, {self.reserve1} are not in [0, 2**112)")
         return self
+
+
+def pair_address(factory: FactoryConfig, token0: bytes, token1: bytes) -> bytes | None:
+    """Where a factory puts the pair of two tokens (EIP-1014 with salt keccak(token0 ++ token1)); None for tokens in another order than its
+    own, and for a factory of a variant that this family does not know."""
+    if token0 >= token1 or factory.init_code_hash is None or factory.variant:
+        return None
+    salt = keccak(token0 + token1)
+    return keccak(b"\xff" + (factory.deployer or factory.address) + salt + factory.init_code_hash)[12:]
+
+
+def _address_of(answer: bytes | None) -> bytes | None:
+    """An ABI address that is not zero, None for anything else."""
+    if answer is None or len(answer) != 32 or any(answer[:12]) or not any(answer):
+        return None
+    return answer[12:]

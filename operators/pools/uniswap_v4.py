@@ -9,19 +9,33 @@ address so that a log of some other contract that copies the events and an id le
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Self
 
-from operators.pools.base import BadLog, BadLogReason, BadState, Plain, QuoteRefusal, QuoteRefused, check_plain
-from operators.pools.concentrated import ConcentratedPool, Layout
+from operators.pools.base import (
+    AdmissionReason,
+    AdmissionRefused,
+    BadLog,
+    BadLogReason,
+    BadState,
+    Found,
+    Plain,
+    QuoteRefusal,
+    QuoteRefused,
+    check_plain,
+)
+from operators.pools.concentrated import ConcentratedPool
+from operators.pools.concentrated_storage import Layout, mapped, read_ticks, signed, slot_key
 from operators.pools.v3_math.swap_math import PIPS
 from operators.pools.v3_math.tick_math import MAX_TICK, MIN_TICK
 from operators.pools.v3_math.ticks import INT128_MAX, UINT128_MAX, TickError, Ticks
 from operators.pools.v3_math.walk import Walked
 from operators.pools.v3_math.words import check_shape, current_tick_of, sqrt_price_of, swap_words, tick_of
 from operators.simulation.hashes import keccak
+from schemas.config import FactoryConfig
 from schemas.logs import Log
-from schemas.pools import AccountSlots
+from schemas.plain import pack_plain, unpack_plain
+from schemas.reads import Reading, Slot
 
 #: keccak256("Initialize(bytes32,address,address,uint24,int24,address,uint160,int24)")
 INITIALIZE_TOPIC = bytes.fromhex("dd466e674ea557f56295e2d0218a125ea4b4f0f6f3307b95f85e6110838d6438")
@@ -42,10 +56,12 @@ NO_HOOKS = bytes(20)
 HOOKS = "hooks"
 DYNAMIC = "dynamic_fee"
 
-# The mapping from ids to pools in the manager's storage: `StateLibrary.POOLS_SLOT`.
+# In the manager's storage: what is due to the protocol by token (`ProtocolFees`), and pools by id (`StateLibrary.POOLS_SLOT`).
+_PROTOCOL_FEES_SLOT = 1
 _POOLS_SLOT = (6).to_bytes(32, "big")
 _FEE_BITS = 12
 _FEE_MASK = (1 << _FEE_BITS) - 1
+_SEED = (bytes, bytes, int, int, bytes)
 _PLAIN = (bytes, bytes, bytes, bytes, bytes, int, int, int, int, int, int, bytes, bytes, str)
 
 
@@ -54,13 +70,10 @@ def pool_key(manager: bytes, pool_id: bytes) -> bytes:
     return (int.from_bytes(manager, "big") ^ int.from_bytes(pool_id[:20], "big")).to_bytes(20, "big")
 
 
-def log_key(log: Log) -> bytes:
-    """The key of the pool that a log of this family's topics is about. Raises `BadLog` where the log names none."""
-    if len(log.topics) < 2:
-        raise BadLog(
-            BadLogReason.WRONG_TOPIC_COUNT, f"a log of {len(log.topics)} topics names no pool of a PoolManager"
-        )
-    return pool_key(log.address, log.topics[1])
+def pool_id_of(token0: bytes, token1: bytes, fee: int, tick_spacing: int, hooks: bytes) -> bytes:
+    """`PoolIdLibrary.toId`: keccak256 of the key's five words."""
+    numbers = fee.to_bytes(32, "big"), tick_spacing.to_bytes(32, "big", signed=True)
+    return keccak(token0.rjust(32, b"\0") + token1.rjust(32, b"\0") + b"".join(numbers) + hooks.rjust(32, b"\0"))
 
 
 def refusal_of(fee: int, hooks: bytes) -> str:
@@ -73,7 +86,8 @@ def refusal_of(fee: int, hooks: bytes) -> str:
 class V4Pool(ConcentratedPool, frozen=True):
     """A pool of the singleton: `address` is its `pool_key`; token0 may be the zero address, which is the chain's own coin.
 
-    `fee_pips` is the fee of the liquidity providers as in the pool's key. `protocol_fee` is added to it and so part of every amount.
+    `fee_pips` is the fee of the liquidity providers as in the pool's key. `protocol_fee` is added to it and so part of every amount. Of a pool
+    that is not modelled only what its key says is known: no log changes it.
     """
 
     FAMILY: ClassVar[str] = "uniswap_v4"
@@ -83,6 +97,12 @@ class V4Pool(ConcentratedPool, frozen=True):
         SWAP_TOPIC,
         PROTOCOL_FEE_TOPIC,
     )
+    FACTORY_TOPICS: ClassVar[tuple[bytes, ...]] = (INITIALIZE_TOPIC,)
+
+    #: By the same fit: a tick is three slots, no oracle is kept, and the unlocking costs some 5,000 more than V3's callback.
+    SWAP_GAS: ClassVar[int] = 88_000
+    CROSSING_GAS: ClassVar[int] = 11_000
+    STEP_GAS: ClassVar[int] = 5_500
 
     manager: bytes
     pool_id: bytes
@@ -131,7 +151,7 @@ class V4Pool(ConcentratedPool, frozen=True):
         words = [log.data[at : at + 32] for at in range(0, 160, 32)]
         if any(any(word[:12]) for word in (log.topics[2], log.topics[3], words[2])):
             raise BadLog(BadLogReason.OVERFLOW, "an address of more than 20 bytes")
-        return cls.from_parts(
+        bare = cls.from_parts(
             manager=log.address,
             pool_id=log.topics[1],
             token0=log.topics[2][12:],
@@ -139,9 +159,9 @@ class V4Pool(ConcentratedPool, frozen=True):
             fee_pips=int.from_bytes(words[0], "big"),
             tick_spacing=int.from_bytes(words[1], "big", signed=True),
             hooks=words[2][12:],
-            sqrt_price=sqrt_price_of(words[3]),
-            tick=current_tick_of(words[4]),
         )
+        price, tick = sqrt_price_of(words[3]), current_tick_of(words[4])
+        return bare if bare.refusal else bare._initialised(price, tick)
 
     @classmethod
     def from_plain(cls, plain: Plain) -> Self:
@@ -221,15 +241,116 @@ class V4Pool(ConcentratedPool, frozen=True):
             )
         )
 
-    @classmethod
-    def needs(cls, address: bytes) -> tuple[AccountSlots, ...]:
-        """None at fixed places: where a pool of the singleton is kept depends on its id; see `slots_near`."""
-        return ()
+    # ------------------------------------------------------------ how it is found and read
 
-    def layout(self) -> tuple[bytes, Layout]:
-        """The manager, where it keeps this pool: price, both fee growths, liquidity, ticks, bitmap (`StateLibrary`)."""
+    @classmethod
+    def announced(cls, logs: Sequence[Log], factory: FactoryConfig) -> Reading[tuple[Found, ...]]:
+        """The pools of `Initialize`; the factory is the manager. The log is the seed: the chain keeps a pool's key nowhere.
+
+        Passed over where it is none of the manager's: a malformed one, or one whose id is not the hash of what it says.
+        """
+        yield from ()
+        found = {}
+        for log in logs:
+            if log.address != factory.address or log.topics[:1] != cls.FACTORY_TOPICS:
+                continue
+            try:
+                pool = cls.from_initialize(log)
+            except (BadLog, BadState):
+                continue
+            if pool.pool_id != pool_id_of(pool.token0, pool.token1, pool.fee_pips, pool.tick_spacing, pool.hooks):
+                continue
+            found[pool.address] = Found(cls.FAMILY, pool.address, factory.address, pool.seed())
+        return tuple(found.values())
+
+    @classmethod
+    def read(cls, found: Found, factory: FactoryConfig | None, timestamp: int) -> Reading[Self]:
+        """The manager's storage of the pool that the seed names: price and liquidity, all words of the bitmap, the ticks.
+
+        A pool that is not modelled costs no read. Raises `AdmissionRefused`.
+        """
+        shown = f"0x{found.address.hex()}"
+        bare = cls._from_seed(found)
+        if factory is None or factory.family != cls.FAMILY or factory.address != found.factory:
+            detail = f"no configured PoolManager at 0x{found.factory.hex()} holds pool {shown}"
+            raise AdmissionRefused(AdmissionReason.UNKNOWN_FACTORY, detail)
+        if bare.refusal:
+            return bare
+        layout = bare.layout()
+        price_slot, _, _, liquidity_slot = layout.fixed[:4]
+        answers = yield tuple(Slot(bare.manager, slot_key(slot)) for slot in (price_slot, liquidity_slot))
+        packed, liquidity = (int.from_bytes(answer or b"", "big") for answer in answers)
+        price, fee = packed & (1 << 160) - 1, packed >> 208 & (1 << 24) - 1
+        if not price:
+            raise AdmissionRefused(AdmissionReason.BAD_STATE, f"pool {shown} is not initialised in its manager")
+        if fee != bare.fee_pips:
+            detail = f"pool {shown} takes a fee of {fee}, its key says {bare.fee_pips}"
+            raise AdmissionRefused(AdmissionReason.BAD_STATE, detail)
+        ticks = yield from read_ticks(bare.manager, layout, bare.tick_spacing)
+        try:
+            pool = bare._with(
+                price,
+                signed(packed >> 160, 24),
+                liquidity,
+                Ticks.of(ticks),
+                packed >> 184 & (1 << 24) - 1,
+            )._checked()
+        except (BadState, TickError) as error:
+            raise AdmissionRefused(AdmissionReason.BAD_STATE, f"{shown}: {error}") from None
+        if wrong := pool.audit():
+            raise AdmissionRefused(AdmissionReason.BAD_STATE, f"{shown}: {wrong}")
+        return pool
+
+    @classmethod
+    def _from_seed(cls, found: Found) -> Self:
+        try:
+            plain = unpack_plain(found.seed)
+            check_plain(plain, _SEED, cls.FAMILY)
+            token0, token1, fee, spacing, hooks = plain
+            pool = cls.from_parts(
+                manager=found.factory,
+                pool_id=pool_id_of(token0, token1, fee, spacing, hooks),
+                token0=token0,
+                token1=token1,
+                fee_pips=fee,
+                tick_spacing=spacing,
+                hooks=hooks,
+            )
+        except (ValueError, OverflowError) as error:
+            # An address alone is no pool of the singleton: only a log says which.
+            detail = f"0x{found.address.hex()} comes without the key of a pool: {error}"
+            raise AdmissionRefused(AdmissionReason.NOT_THIS_FAMILY, detail) from None
+        if pool.address != found.address:
+            detail = f"the key of pool 0x{pool.address.hex()} is given for 0x{found.address.hex()}"
+            raise AdmissionRefused(AdmissionReason.NOT_THIS_FAMILY, detail)
+        return pool
+
+    def seed(self) -> bytes:
+        """The pool's key as plain data: (token0, token1, fee, spacing, hooks)."""
+        return pack_plain((self.token0, self.token1, self.fee_pips, self.tick_spacing, self.hooks))
+
+    @classmethod
+    def key_of(cls, log: Log) -> bytes:
+        """The key of the pool that a log of this family's topics is about. Raises `BadLog` where the log names none."""
+        if len(log.topics) < 2:
+            raise BadLog(
+                BadLogReason.WRONG_TOPIC_COUNT, f"a log of {len(log.topics)} topics names no pool of a PoolManager"
+            )
+        return pool_key(log.address, log.topics[1])
+
+    @property
+    def holder(self) -> bytes:
+        """The manager."""
+        return self.manager
+
+    def layout(self) -> Layout:
+        """Where the manager keeps this pool: price, both fee growths, liquidity, ticks, bitmap (`StateLibrary`); and the protocol's fees."""
         first = int.from_bytes(keccak(self.pool_id + _POOLS_SLOT), "big")
-        return self.manager, Layout(first=first, fixed=4, ticks=first + 4, bitmap=first + 5, tick_words=3)
+        fixed = (
+            *range(first, first + 4),
+            *(mapped(int.from_bytes(t, "big"), _PROTOCOL_FEES_SLOT) for t in self.tokens),
+        )
+        return Layout(fixed=fixed, ticks=first + 4, bitmap=first + 5, tick_slots=3)
 
     # ------------------------------------------------------------ what the chain did
 
@@ -239,6 +360,8 @@ class V4Pool(ConcentratedPool, frozen=True):
             self._check_address(log, self.manager)
         topics, data = log.topics, log.data
         topic = topics[0] if topics else b""
+        if refusal_of(self.fee_pips, self.hooks):
+            return self._unmodelled(log)
         if topic == SWAP_TOPIC:
             if len(topics) != 3 or len(data) != 192:
                 check_shape(log, "Swap", 3, 192)
@@ -270,6 +393,13 @@ class V4Pool(ConcentratedPool, frozen=True):
             return self._initialised(sqrt_price_of(data[96:128]), current_tick_of(data[128:160]))
         raise self._unknown_topic(log)
 
+    def _unmodelled(self, log: Log) -> Self:
+        if not log.topics or log.topics[0] not in self.LOG_TOPICS:
+            raise self._unknown_topic(log)
+        if self.key_of(log) != self.address:
+            self._check_id(log)
+        return self
+
     def _check_id(self, log: Log) -> None:
         if log.topics[1] != self.pool_id:
             raise BadLog(
@@ -278,18 +408,16 @@ class V4Pool(ConcentratedPool, frozen=True):
 
     def _check_fee(self, data: bytes) -> None:
         # The log says which fee was taken. Another one than ours means that a protocol fee was missed.
-        if self.refusal:
-            return
         found = int.from_bytes(data[160:192], "big")
         amount0, amount1 = (int.from_bytes(data[at : at + 32], "big", signed=True) for at in (0, 32))
-        expected = {self._fee(True)} if amount0 < 0 else {self._fee(False)} if amount1 < 0 else None
-        if found not in (expected or {self._fee(True), self._fee(False)}):
+        expected = {self.swap_fee(True)} if amount0 < 0 else {self.swap_fee(False)} if amount1 < 0 else None
+        if found not in (expected or {self.swap_fee(True), self.swap_fee(False)}):
             raise BadLog(BadLogReason.CONTRADICTS_STATE, f"a swap of pool 0x{self.pool_id.hex()} took a fee of {found}")
 
     # ------------------------------------------------------------ what V4 does otherwise
 
-    def _fee(self, zero_for_one: bool) -> int:
-        # ProtocolFeeLibrary.calculateSwapFee: the protocol's part first, the providers' from the rest, rounded up.
+    def swap_fee(self, zero_for_one: bool) -> int:
+        """`ProtocolFeeLibrary.calculateSwapFee`: the protocol's part first, the providers' from the rest, rounded up."""
         protocol = self.protocol_fee & _FEE_MASK if zero_for_one else self.protocol_fee >> _FEE_BITS
         return protocol + self.fee_pips - protocol * self.fee_pips // PIPS
 
@@ -300,10 +428,13 @@ class V4Pool(ConcentratedPool, frozen=True):
         # Pool.tickSpacingToMaxLiquidityPerTick counts one tick more than V3 does where the spacing does not divide the last tick.
         return UINT128_MAX // (MAX_TICK // self.tick_spacing - MIN_TICK // self.tick_spacing + 1)
 
-    def _walk(self, zero_for_one: bool, amount_specified: int, sqrt_price_limit: int | None) -> Walked:
+    def _check_modelled(self) -> None:
         if refusal := refusal_of(self.fee_pips, self.hooks):
             raise QuoteRefused(QuoteRefusal.NOT_MODELLED, f"pool 0x{self.pool_id.hex()}: {refusal}")
-        if amount_specified < 0 and self._fee(zero_for_one) >= PIPS:
+
+    def _walk(self, zero_for_one: bool, amount_specified: int, sqrt_price_limit: int | None) -> Walked:
+        self._check_modelled()
+        if amount_specified < 0 and self.swap_fee(zero_for_one) >= PIPS:
             raise QuoteRefused(
                 QuoteRefusal.NOT_MODELLED, "a pool that keeps the whole input has no price for an output"
             )

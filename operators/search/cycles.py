@@ -14,7 +14,7 @@ import msgspec
 
 from operators.pools.base import ConstantProduct
 from operators.search.graph import GraphView
-from operators.search.sizing import Sized, best_size, gross_bound
+from operators.search.sizing_closed import Sized, closed_bound, closed_size
 from schemas.opportunities import Hop
 from schemas.types import Wide
 
@@ -66,7 +66,7 @@ def find_routes(
     bounded: list[tuple[int, _Legs, list[ConstantProduct]]] = []
     for legs in _profitable_at_zero_size(graph, changed, anchor, max_hops):
         curves = [_curve(graph, leg) for leg in legs]
-        bound = gross_bound(curves, max_position)
+        bound = closed_bound(curves, max_position)
         if bound > floor:
             bounded.append((bound, legs, curves))
     # Sizing costs far more than bounding, so the routes are sized from the best bound down until none left can get in.
@@ -75,7 +75,7 @@ def find_routes(
     for bound, legs, curves in bounded:
         if len(routes) >= limit and bound < routes[limit - 1].gross:
             break
-        sized = best_size(curves, max_position)
+        sized = closed_size(curves, max_position)
         if sized is not None and sized.gross > floor:
             insort(routes, _route(graph, legs, sized), key=lambda route: route.order)
             del routes[limit:]

@@ -1,143 +1,114 @@
-"""The best size of a route of constant-product hops: closed form in exact integers, then confirmed with the floors.
+"""The best size of a route of any mix of families, within every pool's limits and a position; and the route as it would be traded.
 
-Without its floors a hop pays `kept*Ro*x / (scale*Ri + kept*x)`, a Moebius map, and so does a chain of them:
-`out(x) = A*x / (B + C*x)`. Profit `out(x) - x` is concave, rises from 0 only if `A > B`, and is greatest at
-`x = (sqrt(A*B) - B) / C`. All of it is done in integers, so the same route has the same size on every machine.
-
-With floors the profit is a staircase below that curve. Within one step of an amount along the route only the least input
-that reaches it can be best, so the steps of the coarsest amount are walked outwards from the optimum, each evaluated with
-the pools' own arithmetic, until the curve itself shows that no further step can be better.
+Constant products alone have a closed form (`sizing_closed`); any other mix is aimed at on smooth curves and decided by integers (`sizing_solve`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import count
-from math import isqrt
+from collections.abc import Sequence
+from math import exp
 from typing import NamedTuple
 
-from operators.pools.base import ConstantProduct
+from operators.pools.base import Pool
+from operators.search.sizing_closed import Sized, closed_bound, closed_size
+from operators.search.sizing_curves import Curve, Curves, Directed, ProductCurve, curve_of
+from operators.search.sizing_solve import aim, confirm, polish, smooth_bound
 
-#: How far to walk on each side where the profit is so flat that the curve rules nothing out (with large reserves it is flat to
-#: below a unit of the coarsest amount over millions of steps): at least so many steps, and over so many inputs.
-MIN_STEPS = 32
-MIN_INPUTS = 512
+__all__ = ["Curves", "Directed", "Sized", "Trade", "TradedHop", "best_size", "gross_bound", "polished", "trade"]
 
 
-class Sized(NamedTuple):
-    """A sized route, in base units: what goes in, what each hop pays, and what comes back above what went in."""
+class TradedHop(NamedTuple):
+    """One hop of a sized route. Amounts in base units; prices marginal, after fee, in base units out per base unit in, for people to read
+    (12 digits) before the trade and after it; gas as the pool estimates it; `state` is the pool after the trade."""
 
+    hop: Directed
     amount_in: int
-    amounts_out: tuple[int, ...]
+    amount_out: int
+    price_before: float
+    price_after: float
+    gas: int
+    state: Pool
+
+
+class Trade(NamedTuple):
+    """A route at one size, every amount asked of the pools themselves. `gross` is what comes back above what went in; `gas` that of the hops."""
+
+    hops: tuple[TradedHop, ...]
     gross: int
+    gas: int
+
+    @property
+    def amount_in(self) -> int:
+        """What goes in, in base units of the anchor."""
+        return self.hops[0].amount_in
+
+    @property
+    def anchor(self) -> bytes:
+        """The token that the route starts and ends in."""
+        return self.hops[0].hop.token_in
 
 
-class Composed(NamedTuple):
-    """A chain of hops without floors: `out(x) = gain * x / (base + slope * x)`."""
+def best_size(route: Sequence[Directed], max_position: int, curves: Curves | None = None, floor: int = 0) -> Sized | None:
+    """The most profitable input of a route, from 1 to `max_position` base units of its first token; None if none earns more than `floor`.
 
-    gain: int
-    base: int
-    slope: int
+    `max_position` is what inventory or flash liquidity allows. The pools must be tradable, and none in the route twice. Constant products
+    alone: 0 wei from the best of all inputs within `NEAR` steps of the coarsest amount, see `closed_size`. With concentrated liquidity: profit
+    within 2e-6 of the best, with quoted pools (Curve, Balancer) within 1e-6, and what a unit of each amount on the way is worth, which
+    shows with coarse tokens (a satoshi) in small profits: see `polished`. What would be earned below a millionth of a quoted pool's limit is not
+    looked for. The same route has the same size on every machine. `curves` keeps what routes of one state share.
 
-    def profit(self, amount_in: int) -> int:
-        """The profit of an input, rounded down: no hop's floor can make it more."""
-        return self.gain * amount_in // (self.base + self.slope * amount_in) - amount_in
-
-    def best_in(self) -> int:
-        """The input of greatest profit, rounded down."""
-        return (isqrt(self.gain * self.base) - self.base) // self.slope
-
-    def best_profit(self) -> int:
-        """The greatest profit, (sqrt(A) - sqrt(B))**2 / C, rounded down; at times one more, never less."""
-        return (self.gain + self.base - isqrt(4 * self.gain * self.base)) // self.slope
-
-
-def compose(curves: Iterable[ConstantProduct]) -> Composed:
-    """The chain of hops as one map. Reserves and kept parts must be above zero."""
-    gain, base, slope = 1, 1, 0
-    for kept, scale, reserve_in, reserve_out, _ in curves:
-        slope = scale * reserve_in * slope + kept * gain
-        gain *= kept * reserve_out
-        base *= scale * reserve_in
-    return Composed(gain, base, slope)
-
-
-def gross_bound(curves: Sequence[ConstantProduct], max_position: int) -> int:
-    """No input up to `max_position` (base units) earns more than this; 0 means that the route earns nothing."""
-    chain = compose(curves)
-    if chain.gain <= chain.base or max_position < 1:
-        return 0
-    if chain.best_in() < max_position:
-        return chain.best_profit()
-    return max(0, chain.profit(max_position))
-
-
-def best_size(curves: Sequence[ConstantProduct], max_position: int) -> Sized | None:
-    """The most profitable input up to `max_position` that every pool can take; None if no input earns a base unit.
-
-    Exact over all inputs wherever the walk ends by itself, which the curve proves; else over all inputs within `MIN_STEPS`
-    steps of the coarsest amount, and within `MIN_INPUTS` base units, of the optimum.
+    Raises `QuoteRefused` for a token that a pool does not hold.
     """
-    chain = compose(curves)
-    if chain.gain <= chain.base:
+    hops = _curves(route, curves)
+    products = [hop.product for hop in hops if hop.__class__ is ProductCurve]
+    if len(products) == len(hops):
+        return closed_size(products, max_position, floor)
+    aimed = aim(hops, max_position) if max_position > 0 else None
+    if aimed is None or aimed.profit <= floor:
         return None
-    cap = _largest_input(curves, max_position)
-    if cap < 1:
-        return None
-    top = min(max(1, chain.best_in()), cap)
-    prefix, centre = _coarsest(curves, top)
-    best: Sized | None = None
-    for steps in (range(centre, 0, -1), count(centre + 1)):
-        for walked, amount in enumerate(steps):
-            amount_in = _least_input(prefix, amount)
-            if amount_in is None or amount_in > cap or (walked >= MIN_STEPS and abs(amount_in - top) > MIN_INPUTS):
-                break
-            sized = _evaluate(curves, amount_in)
-            if sized.gross > (best.gross if best else 0):
-                best = sized
-            # Profit falls from here on in this direction, so what is left in it is at most what the curve gives here.
-            if chain.profit(amount_in) <= (best.gross if best else 0):
-                break
-    return best
+    sized = confirm(hops, aimed, max_position)
+    return sized if sized is not None and sized.gross > floor else None
 
 
-def _evaluate(curves: Sequence[ConstantProduct], amount_in: int) -> Sized:
-    amounts = _pay(curves, amount_in)
-    return Sized(amount_in, tuple(amounts), amounts[-1] - amount_in)
+def polished(route: Sequence[Directed], sized: Sized, max_position: int, curves: Curves | None = None) -> Sized:
+    """A size of `best_size` with what floors took of it won back where that is a visible part, for many times the work: for a few routes that
+    are to be traded. Never worse than `sized`."""
+    hops = _curves(route, curves)
+    if all(type(hop) is ProductCurve for hop in hops):
+        return sized
+    aimed = aim(hops, max_position)
+    return polish(hops, aimed, sized, max_position) if aimed else sized
 
 
-def _pay(curves: Sequence[ConstantProduct], amount_in: int) -> list[int]:
-    """What each hop pays in turn."""
-    amounts = []
-    for curve in curves:
-        amount_in = curve.out(amount_in)
-        amounts.append(amount_in)
-    return amounts
+def gross_bound(route: Sequence[Directed], max_position: int, curves: Curves | None = None) -> int | None:
+    """No input up to `max_position` earns more than this; 0: the route earns nothing. None where no bound can be told without quotes.
+
+    Raises `QuoteRefused` for a token that a pool does not hold.
+    """
+    hops = _curves(route, curves)
+    products = [hop.product for hop in hops if type(hop) is ProductCurve]
+    if len(products) == len(hops):
+        return closed_bound(products, max_position)
+    return None if any(hop.quoted for hop in hops) else smooth_bound(hops, max_position)
 
 
-def _least_input(curves: Sequence[ConstantProduct], amount_out: int) -> int | None:
-    """The least input for which the hops pay at least `amount_out`; None if no input does."""
-    for curve in reversed(curves):
-        if amount_out >= curve.reserve_out:
-            return None
-        amount_out = curve.least_in(amount_out)
-    return amount_out
+def trade(route: Sequence[Directed], amount_in: int) -> Trade:
+    """The route traded at a size. Raises `QuoteRefused` where a pool would not take its amount."""
+    amount, hops = amount_in, []
+    for hop in route:
+        pool, token_in, token_out = hop
+        quote = pool.quote(token_in, amount, token_out)
+        prices = (_price(state, token_in, token_out) for state in (pool, quote.state))
+        hops.append(TradedHop(hop, amount, quote.amount_out, *prices, quote.gas, quote.state))
+        amount = quote.amount_out
+    return Trade(tuple(hops), amount - amount_in, sum(hop.gas for hop in hops))
 
 
-def _largest_input(curves: Sequence[ConstantProduct], max_position: int) -> int:
-    """The largest input up to `max_position` that keeps every pool's reserves within what its contract can hold."""
-    cap = max_position
-    for hop, curve in enumerate(curves):
-        before = curves[:hop]
-        arriving = _pay(before, cap)[-1] if before else cap
-        if arriving > curve.max_in:
-            too_much = _least_input(before, curve.max_in + 1)
-            cap = too_much - 1 if too_much is not None else cap
-    return cap
+def _curves(route: Sequence[Directed], curves: Curves | None) -> list[Curve]:
+    # Not `curves or`: an empty one is to be filled.
+    return [curve_of(hop) for hop in route] if curves is None else [curves.of(hop) for hop in route]
 
 
-def _coarsest(curves: Sequence[ConstantProduct], amount_in: int) -> tuple[Sequence[ConstantProduct], int]:
-    """The amount along the route that is counted in the fewest units, and the hops that lead to it (none: the input)."""
-    amounts = [amount_in, *_pay(curves[:-1], amount_in)]
-    hops = min(range(len(amounts)), key=amounts.__getitem__)
-    return curves[:hops], amounts[hops]
+def _price(pool: Pool, token_in: bytes, token_out: bytes) -> float:
+    # Logarithms differ in the last digits from machine to machine; twelve digits do not.
+    return float(f"{exp(pool.log_price(token_in, token_out)):.12g}")

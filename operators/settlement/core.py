@@ -41,7 +41,7 @@ from schemas.settlements import Outcome, SettlementRecord
 from schemas.submissions import SubmissionRecord, SubmissionStatus
 from schemas.types import Signed, Wide
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 #: How many of our newest mined (and retracted) transactions are known beyond the recent blocks: a search flow that crashed
 #: with a bundle under way may announce its decision hours later.
 KEEP_OWN = 1024
@@ -259,7 +259,7 @@ class SettlementShard:
         return _without(decision, sent, outcome, reason, final_at) if over else None
 
     def _on_chain(self, decision: Open, mined: Mined, sent: Sent, stated: SettlementRecord | None) -> SettlementRecord:
-        realised = realise(mined)
+        realised = realise(decision, mined)
         block = self._block(mined.number)
         reason = explain_error(decision, mined, realised, block)
         if block is None and stated is not None and stated.block_hash == mined.block_hash:
@@ -353,8 +353,8 @@ def _open(record: DecisionRecord) -> Open:
     assert call is not None
     return Open(
         record.id, record.chain, record.seq, record.event.value, record.target_block, call.target, call.sender,
-        tuple(hop.pool for hop in call.hops), call.gas_used, int(call.gross), int(call.gas_cost), int(call.tip),
-        int(call.net),
+        tuple(hop.pool for hop in call.hops), call.hops[0].token_in, int(call.rate.wei), int(call.rate.units),
+        call.gas_used, int(call.gross_wei), int(call.gas_cost), int(call.tip), int(call.net),
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from schemas.blocks import BlockOp, BlockRecord
@@ -23,8 +23,8 @@ _MOVE = _INDEX + _ADDRESS
 
 
 class OwnTransaction(NamedTuple):
-    """A mined transaction that owner or executor sent. `anchor_delta`: change of owner's and executor's anchor token balance (base units).
-    `native_delta`: change of their native balance in wei, fees included; None where the node could not trace it."""
+    """A mined transaction that owner or executor sent. `deltas`: changes of owner's and executor's balances of anchor tokens (token, base
+    units), those that are not zero, by token. `native_delta`: change of their native balance in wei, fees included; None where the node could not trace it."""
 
     tx_hash: bytes
     tx_index: int
@@ -32,7 +32,7 @@ class OwnTransaction(NamedTuple):
     status: int
     gas_used: int
     effective_gas_price: int
-    anchor_delta: int
+    deltas: tuple[tuple[bytes, int], ...]
     native_delta: int | None
 
 
@@ -68,7 +68,7 @@ class BlockFacts(NamedTuple):
         return None
 
 
-def block_facts(event: Event, anchor: bytes, accounts: frozenset[bytes]) -> BlockFacts | None:
+def block_facts(event: Event, anchors: Sequence[bytes], accounts: frozenset[bytes]) -> BlockFacts | None:
     """The facts of a block or revert event; None for all other events. `accounts` are owner and executor."""
     block = event.parts[0]
     if not isinstance(block, BlockRecord):
@@ -89,7 +89,7 @@ def block_facts(event: Event, anchor: bytes, accounts: frozenset[bytes]) -> Bloc
                 receipt.status,
                 receipt.gas_used,
                 int(receipt.effective_gas_price),
-                sum(anchor_delta(log, anchor, accounts) for log in transaction.logs),
+                token_deltas(transaction.logs, anchors, accounts),
                 _native_delta(transaction, accounts),
             )
         )
@@ -110,9 +110,20 @@ def pack_moves(moves: Iterable[tuple[int, bytes]]) -> bytes:
     return b"".join(index.to_bytes(_INDEX, "big") + pool for index, pool in dict.fromkeys(moves))
 
 
-def anchor_delta(log: Log, anchor: bytes, accounts: frozenset[bytes]) -> int:
-    """What one log changes in the accounts' joint balance of the anchor token, in base units."""
-    if log.address != anchor or not log.topics:
+def token_deltas(
+    logs: Iterable[Log], tokens: Sequence[bytes], accounts: frozenset[bytes]
+) -> tuple[tuple[bytes, int], ...]:
+    """What logs change in the accounts' joint balances of these tokens: (token, base units) by token, without zeros."""
+    deltas = dict.fromkeys(sorted(tokens), 0)
+    for log in logs:
+        if log.address in deltas:
+            deltas[log.address] += token_delta(log, accounts)
+    return tuple((token, delta) for token, delta in deltas.items() if delta)
+
+
+def token_delta(log: Log, accounts: frozenset[bytes]) -> int:
+    """What one log changes in the accounts' joint balance of the token that wrote it, in base units."""
+    if not log.topics:
         return 0
     kind, parties = log.topics[0], [topic[12:] for topic in log.topics[1:]]
     amount = int.from_bytes(log.data[:32], "big")

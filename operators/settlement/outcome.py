@@ -11,7 +11,8 @@ from schemas.submissions import SubmissionStatus
 
 
 class Open(NamedTuple):
-    """A chosen decision as settlement keeps it. Amounts in wei; `pools` are those of its route."""
+    """A chosen decision as settlement keeps it. Amounts in wei; `pools` are those of its route. A base unit of its `anchor` token counts
+    `rate_wei / rate_units` wei."""
 
     decision_id: bytes
     chain: int
@@ -21,6 +22,9 @@ class Open(NamedTuple):
     target: bytes
     sender: bytes
     pools: tuple[bytes, ...]
+    anchor: bytes
+    rate_wei: int
+    rate_units: int
     gas_used: int
     gross: int
     gas_cost: int
@@ -92,17 +96,18 @@ def better(known: Sent | None, new: Sent) -> Sent:
     return new if known is None else min(known, new, key=_preference)
 
 
-def realise(mined: Mined) -> Realised:
+def realise(decision: Open, mined: Mined) -> Realised:
     """Realised profit: balance changes of owner and executor over the transaction.
 
-    Net is the change of anchor and native balance together, gross is net before the fee of the receipt. Without a trace of
+    Net is the change of anchor token (at the decision's rate) and native balance together, gross is net before the fee of the receipt. Without a trace of
     native balances the fee stands in for their change; the row says so (`native_untraced`).
     """
     transaction = mined.transaction
     fee = transaction.gas_used * transaction.effective_gas_price
     gas_cost = transaction.gas_used * mined.base_fee
     native = -fee if transaction.native_delta is None else transaction.native_delta
-    net = transaction.anchor_delta + native
+    units = dict(transaction.deltas).get(decision.anchor, 0)
+    net = units * decision.rate_wei // decision.rate_units + native
     return Realised(net + fee, gas_cost, fee - gas_cost, net)
 
 

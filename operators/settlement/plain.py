@@ -35,7 +35,7 @@ def blocks_to_plain(blocks: Iterable[BlockFacts]) -> tuple[Any, ...]:
 def blocks_from_plain(plain: tuple[Any, ...]) -> list[BlockFacts]:
     """Inverse of `blocks_to_plain`."""
     return [
-        BlockFacts(seq, BlockOp(op), number, block_hash, fee, tuple(OwnTransaction(*o) for o in own), moved, prefixes)
+        BlockFacts(seq, BlockOp(op), number, block_hash, fee, tuple(_own(o) for o in own), moved, prefixes)
         for seq, op, number, block_hash, fee, own, moved, prefixes in plain
     ]
 
@@ -47,7 +47,7 @@ def mined_to_plain(mined: Iterable[Mined]) -> tuple[Any, ...]:
 
 def mined_from_plain(plain: tuple[Any, ...]) -> list[Mined]:
     """Inverse of `mined_to_plain`."""
-    return [Mined(number, block_hash, fee, OwnTransaction(*own)) for number, block_hash, fee, own in plain]
+    return [Mined(number, block_hash, fee, _own(own)) for number, block_hash, fee, own in plain]
 
 
 def row_to_plain(row: SettlementRecord) -> tuple[Any, ...]:
@@ -67,3 +67,8 @@ def row_from_plain(plain: tuple[Any, ...]) -> SettlementRecord:
         for name in names:
             fields[name] = None if fields[name] is None else kind(fields[name])
     return SettlementRecord(**fields)
+
+
+def _own(plain: tuple[Any, ...]) -> OwnTransaction:
+    own = OwnTransaction(*plain)
+    return own._replace(deltas=tuple((token, delta) for token, delta in own.deltas))

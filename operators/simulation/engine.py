@@ -8,12 +8,16 @@ from functools import cached_property
 from typing import Protocol
 
 from operators.simulation.model import BlockEnv, Needs, Transaction, Witness
-from operators.simulation.verdict import Verdict
+from operators.simulation.packed import PackedState
+from operators.simulation.verdict import NO_REPORT, Report, Touched, Verdict
+from schemas.opportunities import VerdictKind
 
 
 class Refusal(StrEnum):
     """Why there is no answer: the state is not there, the rules are not modelled, or no block could hold the transaction."""
 
+    #: Bytes that are no packed witness.
+    BAD_WITNESS = "bad_witness"
     MISSING_ACCOUNT = "missing_account"
     MISSING_SLOT = "missing_slot"
     MISSING_CODE = "missing_code"
@@ -67,6 +71,16 @@ class Execution:
         self.verdicts = verdicts
         self._post = post
 
+    def with_touched(self, slots: Sequence[tuple[tuple[bytes, bytes, bytes, bytes], ...]]) -> Execution:
+        """The same with the slots that each transaction touched."""
+        told = [
+            verdict
+            if verdict.kind is VerdictKind.REFUSED
+            else verdict._replace(touched=tuple(Touched(*s) for s in each))
+            for verdict, each in zip(self.verdicts, slots, strict=True)
+        ]
+        return Execution(tuple(told), self._post)
+
     @cached_property
     def post(self) -> Witness:
         """The state after the transactions."""
@@ -80,24 +94,26 @@ class Engine(Protocol):
 
     def execute(
         self,
-        witness: Witness,
+        witness: Witness | PackedState,
         env: BlockEnv,
         txs: Sequence[Transaction],
         needs: Needs = (),
         unknown: UnknownAccounts = UnknownAccounts.REFUSE,
+        report: Report = NO_REPORT,
     ) -> Execution:
         """Run transactions in order, each on the state the one before left; nonces and fees are carried.
 
         Slots in `needs` that the witness lacks refuse before anything runs. Once one transaction is refused the state after
-        it is unknown: all later ones are refused as `preceding_refused`.
+        it is unknown: all later ones are refused as `preceding_refused`. `report` says what verdicts tell besides.
         """
 
     def execute_each(
         self,
-        witness: Witness,
+        witness: Witness | PackedState,
         env: BlockEnv,
         txs: Sequence[Transaction],
         needs: Sequence[Needs] = (),
         unknown: UnknownAccounts = UnknownAccounts.REFUSE,
+        report: Report = NO_REPORT,
     ) -> list[Verdict]:
         """Run each transaction on the witness itself; `needs` is one tuple per transaction, or empty."""

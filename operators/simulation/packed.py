@@ -8,8 +8,12 @@ exist, 2 slots that are not listed hold zero. A state has exactly one packed for
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
 from operators.simulation.hashes import EMPTY_CODE_HASH, keccak
 from operators.simulation.model import ABSENT, AccountView, Witness, pack_slots, unpack_slots
+from schemas.witness import AccountState
 
 _MAGIC = b"SLWT\x01"
 _ABSENT, _COMPLETE = 1, 2
@@ -18,6 +22,50 @@ _SLOT = 64
 
 class BadPackedWitness(ValueError):
     """Bytes that are no packed witness; the message says where and why."""
+
+
+class PackedState(NamedTuple):
+    """A state as records carried it: packed witnesses, each over the ones before it, and the codes known by hash.
+
+    Engines take it in a `Witness`'s place; `revm` reads the bytes as they are.
+    """
+
+    layers: tuple[bytes, ...]
+    codes: Mapping[bytes, bytes]
+
+    def unpacked(self) -> Witness:
+        """The same as a witness. Raises `BadPackedWitness`."""
+        state = Witness({}, {})
+        for layer in self.layers:
+            state = state.layered(unpack(layer))
+        hashes = {view.code_hash for view in state.accounts.values()}
+        codes = {code_hash: self.codes[code_hash] for code_hash in sorted(hashes & self.codes.keys())}
+        return Witness(state.accounts, {**codes, **state.codes})
+
+
+def unpacked(state: Witness | PackedState) -> Witness:
+    """A witness, whatever form it is in. Raises `BadPackedWitness`."""
+    return state.unpacked() if isinstance(state, PackedState) else state
+
+
+def pack_states(accounts: Iterable[AccountState]) -> bytes:
+    """Accounts of which everything is known as a packed witness without codes; balances and slots are copied as they are.
+
+    Raises `BadPackedWitness` where a field of an account is left open, or the accounts or their slots are not in order.
+    """
+    packed = list(accounts)
+    parts = [_MAGIC, _count(0), _count(len(packed))]
+    last = b""
+    for state in packed:
+        if state.nonce is None or state.balance is None or state.code_hash is None:
+            raise BadPackedWitness(f"account 0x{state.address.hex()} is known in part only")
+        keys = [state.slots[at : at + 32] for at in range(0, len(state.slots), _SLOT)]
+        if state.address <= last or keys != sorted(set(keys)) or len(state.slots) % _SLOT:
+            raise BadPackedWitness(f"account 0x{state.address.hex()}, or a slot of it, is out of order")
+        last = state.address
+        head = (state.address, b"\0", state.nonce.to_bytes(8, "big"), state.balance, state.code_hash)
+        parts += (*head, _count(len(keys)), state.slots)
+    return b"".join(parts)
 
 
 def pack(witness: Witness) -> bytes:

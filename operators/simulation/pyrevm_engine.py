@@ -9,11 +9,13 @@ from operators.simulation.checks import check_needs, check_transaction
 from operators.simulation.engine import Execution, Refusal, UnknownAccounts
 from operators.simulation.forks import FORKS
 from operators.simulation.model import BlockEnv, Needs, Transaction, Witness
+from operators.simulation.packed import BadPackedWitness, PackedState, unpacked
 from operators.simulation.pyrevm_post import after
 from operators.simulation.pyrevm_state import CodeStore
 from operators.simulation.pyrevm_transaction import RefusedRun, Run, TransactionRun
+from operators.simulation.reporting import each_with_balances, in_order_with_balances
 from operators.simulation.revert import ErrorTable
-from operators.simulation.verdict import Verdict, refused
+from operators.simulation.verdict import NO_REPORT, Report, Verdict, refused
 
 
 class PyrevmEngine:
@@ -39,16 +41,23 @@ class PyrevmEngine:
 
     def execute(
         self,
-        witness: Witness,
+        witness: Witness | PackedState,
         env: BlockEnv,
         txs: Sequence[Transaction],
         needs: Needs = (),
         unknown: UnknownAccounts = UnknownAccounts.REFUSE,
+        report: Report = NO_REPORT,
     ) -> Execution:
         """See `Engine.execute`."""
+        try:
+            witness = unpacked(witness)
+        except BadPackedWitness as bad:
+            return Execution(tuple(_after(refused(Refusal.BAD_WITNESS, str(bad)), len(txs))), lambda: Witness({}, {}))
         early = _check_fork(env) or check_needs(witness, needs)
         if early is not None:
             return Execution(tuple(_after(early, len(txs))), lambda: witness)
+        if report.holdings:
+            return in_order_with_balances(self, witness, env, txs, unknown, report)
         verdicts: list[Verdict] = []
         state, last, logs = witness, None, 0
         for index, tx in enumerate(txs):
@@ -66,15 +75,22 @@ class PyrevmEngine:
 
     def execute_each(
         self,
-        witness: Witness,
+        witness: Witness | PackedState,
         env: BlockEnv,
         txs: Sequence[Transaction],
         needs: Sequence[Needs] = (),
         unknown: UnknownAccounts = UnknownAccounts.REFUSE,
+        report: Report = NO_REPORT,
     ) -> list[Verdict]:
         """See `Engine.execute_each`."""
         if needs and len(needs) != len(txs):
             raise ValueError(f"{len(needs)} needs for {len(txs)} transactions: give one for each, or none")
+        try:
+            witness = unpacked(witness)
+        except BadPackedWitness as bad:
+            return [refused(Refusal.BAD_WITNESS, str(bad))] * len(txs)
+        if report.holdings:
+            return each_with_balances(self, witness, env, txs, needs, unknown, report)
         verdicts = []
         for index, tx in enumerate(txs):
             verdict = _check_fork(env) or check_needs(witness, needs[index] if needs else ())

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from operators.simulation.checks import check_needs
 from operators.simulation.effects import Effects
 from operators.simulation.engine import Execution, Refusal, UnknownAccounts
 from operators.simulation.model import BlockEnv, Needs, Transaction, Witness
-from operators.simulation.packed import BadPackedWitness
+from operators.simulation.packed import PackedState, unpacked
+from operators.simulation.reporting import each_with_balances, in_order_with_balances
 from operators.simulation.revert import ErrorTable
 from operators.simulation.revm_inputs import native_block, native_transaction, plain_witness, until_inexpressible
-from operators.simulation.verdict import Verdict, refused
+from operators.simulation.verdict import NO_REPORT, Report, Touched, Verdict, refused
 from schemas.logs import Log
 from schemas.opportunities import VerdictKind
 
@@ -68,34 +69,44 @@ class RevmEngine:
         self._threads = threads
         self._budget = sluice_evm.Budget(**(budget or Budget())._asdict())
         self._codes = sluice_evm.CodeStore()
-        self._seen_codes: tuple[dict[bytes, bytes], int] = ({}, 0)
+        self._seen_codes: tuple[Mapping[bytes, bytes], int] = ({}, 0)
 
     def execute(
         self,
-        witness: Witness,
+        witness: Witness | PackedState,
         env: BlockEnv,
         txs: Sequence[Transaction],
         needs: Needs = (),
         unknown: UnknownAccounts = UnknownAccounts.REFUSE,
+        report: Report = NO_REPORT,
     ) -> Execution:
         """See `Engine.execute`."""
-        return self.execute_with_effects(witness, env, txs, needs, unknown)[0]
+        if report.holdings:
+            return in_order_with_balances(self, witness, env, txs, unknown, report, needs)
+        execution, effects = self.execute_with_effects(witness, env, txs, needs, unknown)
+        return execution.with_touched([effect.slots for effect in effects]) if report.touched else execution
 
     def execute_with_effects(
         self,
-        witness: Witness,
+        witness: Witness | PackedState,
         env: BlockEnv,
         txs: Sequence[Transaction],
         needs: Needs = (),
         unknown: UnknownAccounts = UnknownAccounts.REFUSE,
     ) -> tuple[Execution, tuple[Effects, ...]]:
         """`execute`, and per transaction what it did to the state."""
-        block = check_needs(witness, needs) or native_block(env)
-        if isinstance(block, Verdict):
-            return Execution(_after((), block, len(txs)), lambda: witness), (Effects(),) * len(txs)
+        state = self._state(witness)
+        block = state if isinstance(state, Verdict) else self._lacking(witness, needs) or native_block(env)
+        if isinstance(state, Verdict) or isinstance(block, Verdict):
+            assert isinstance(block, Verdict)
+            before = Witness({}, {}) if isinstance(state, Verdict) else None
+            return (
+                Execution(_after((), block, len(txs)), lambda: unpacked(witness) if before is None else before),
+                (Effects(),) * len(txs),
+            )
         natives, inexpressible = until_inexpressible(txs)
         absent = unknown is UnknownAccounts.ABSENT
-        run = sluice_evm.execute(self._witness(witness), block, natives, absent=absent, budget=self._budget)
+        run = sluice_evm.execute(state, block, natives, absent=absent, budget=self._budget)
         verdicts: list[Verdict] = []
         effects: list[Effects] = []
         logs = 0
@@ -106,38 +117,31 @@ class RevmEngine:
         effects += [Effects()] * (len(txs) - len(natives))
         changes = run.changes
         return (
-            Execution(_after(verdicts, inexpressible, len(txs)), lambda: witness.layered(plain_witness(changes))),
+            Execution(
+                _after(verdicts, inexpressible, len(txs)), lambda: unpacked(witness).layered(plain_witness(changes))
+            ),
             tuple(effects),
         )
 
     def execute_each(
         self,
-        witness: Witness,
+        witness: Witness | PackedState,
         env: BlockEnv,
         txs: Sequence[Transaction],
         needs: Sequence[Needs] = (),
         unknown: UnknownAccounts = UnknownAccounts.REFUSE,
+        report: Report = NO_REPORT,
     ) -> list[Verdict]:
         """See `Engine.execute_each`."""
         if needs and len(needs) != len(txs):
             raise ValueError(f"{len(needs)} needs for {len(txs)} transactions: give one for each, or none")
-        lacking = [check_needs(witness, need) for need in needs]
-        return self._each(self._witness(witness), env, txs, lacking, unknown)
-
-    def execute_each_packed(
-        self,
-        packed: bytes,
-        env: BlockEnv,
-        txs: Sequence[Transaction],
-        unknown: UnknownAccounts = UnknownAccounts.REFUSE,
-    ) -> list[Verdict]:
-        """`execute_each` on a packed witness (see `packed`), as it comes out of a record. Raises `BadPackedWitness`."""
-        self._make_room()
-        try:
-            witness = sluice_evm.Witness.parse(packed, self._codes)
-        except sluice_evm.WitnessError as error:
-            raise BadPackedWitness(str(error)) from None
-        return self._each(witness, env, txs, [], unknown)
+        if report.holdings:
+            return each_with_balances(self, witness, env, txs, needs, unknown, report)
+        state = self._state(witness)
+        if isinstance(state, Verdict):
+            return [state] * len(txs)
+        lacking = [self._lacking(witness, need) for need in needs]
+        return self._each(state, env, txs, lacking, unknown, report.touched)
 
     def begin_block(
         self,
@@ -168,6 +172,7 @@ class RevmEngine:
         txs: Sequence[Transaction],
         lacking: Sequence[Verdict | None],
         unknown: UnknownAccounts,
+        touched: bool,
     ) -> list[Verdict]:
         block = native_block(env)
         if isinstance(block, Verdict):
@@ -185,25 +190,45 @@ class RevmEngine:
                 budget=self._budget,
             )
         )
-        return [native if isinstance(native, Verdict) else self._verdict(next(found), 0, 0) for native in natives]
+        return [
+            native if isinstance(native, Verdict) else self._verdict(next(found), 0, 0, touched) for native in natives
+        ]
+
+    def _state(self, state: Witness | PackedState) -> sluice_evm.Witness | Verdict:
+        """The state as the extension takes it, or why it is none."""
+        if isinstance(state, Witness):
+            return self._witness(state)
+        self._know(state.codes)
+        try:
+            layers = [sluice_evm.Witness.parse(packed, self._codes) for packed in state.layers]
+        except sluice_evm.WitnessError as error:
+            return refused(Refusal.BAD_WITNESS, str(error))
+        below, *above = layers or [sluice_evm.Witness.of_views({}, self._codes)]
+        for layer in above:
+            below = below.layered(layer)
+        return below
+
+    @staticmethod
+    def _lacking(state: Witness | PackedState, needs: Needs) -> Verdict | None:
+        return check_needs(unpacked(state), needs) if needs else None
 
     def _witness(self, witness: Witness) -> sluice_evm.Witness:
-        seen, count = self._seen_codes
-        # Codes go by their hash: a dictionary that was seen and has not grown holds nothing new.
-        if seen is not witness.codes or count != len(witness.codes):
-            self._make_room()
-            for code_hash, code in witness.codes.items():
-                if code_hash not in self._codes:
-                    self._codes.add_checked(code_hash, code)
-            self._seen_codes = (witness.codes, len(witness.codes))
+        self._know(witness.codes)
         return sluice_evm.Witness.of_views(witness.accounts, self._codes)
 
-    def _make_room(self) -> None:
+    def _know(self, codes: Mapping[bytes, bytes]) -> None:
+        seen, count = self._seen_codes
+        # Codes go by their hash: a dictionary that was seen and has not grown holds nothing new.
+        if seen is codes and count == len(codes):
+            return
         if len(self._codes) > _MOST_CODES:
             self._codes.clear()
-            self._seen_codes = ({}, 0)
+        for code_hash, code in codes.items():
+            if code_hash not in self._codes:
+                self._codes.add_checked(code_hash, code)
+        self._seen_codes = (codes, len(codes))
 
-    def _verdict(self, native: sluice_evm.Verdict, tx_index: int, first_log: int) -> Verdict:
+    def _verdict(self, native: sluice_evm.Verdict, tx_index: int, first_log: int, touched: bool = False) -> Verdict:
         kind, reason, detail, output = (
             _KINDS[native.kind],
             native.reason[:64],
@@ -216,7 +241,8 @@ class RevmEngine:
             Log(address=address, topics=topics, data=data, tx_index=tx_index, log_index=at)
             for at, (address, topics, data) in enumerate(native.logs, first_log)
         )
-        return Verdict(kind, reason, detail, native.gas_used, native.effective_gas_price, logs, output)
+        slots = tuple(Touched(*slot) for slot in native.slots) if touched and kind is not VerdictKind.REFUSED else None
+        return Verdict(kind, reason, detail, native.gas_used, native.effective_gas_price, logs, output, touched=slots)
 
 
 def _effects(native: sluice_evm.Verdict) -> Effects:

@@ -4,8 +4,29 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from operators.simulation.balances import BalanceChange, Holding
 from schemas.logs import Log
 from schemas.opportunities import VerdictKind
+
+
+class Touched(NamedTuple):
+    """A slot that a transaction read or wrote: its contract, key, and value before and after, as 32-byte words."""
+
+    address: bytes
+    key: bytes
+    before: bytes
+    after: bytes
+
+
+class Report(NamedTuple):
+    """What a verdict is to tell besides: the change of these holdings, and the slots it touched (an engine may not be able to say)."""
+
+    holdings: tuple[Holding, ...] = ()
+    touched: bool = False
+
+
+#: The report of verdicts that say only how it ended.
+NO_REPORT = Report()
 
 
 class Verdict(NamedTuple):
@@ -14,7 +35,8 @@ class Verdict(NamedTuple):
     `gas_used` is the receipt's figure (after refunds and the calldata floor) and 0 where refused; `effective_gas_price` in wei
     per gas. `reason` is machine-readable: the revert's name, the halt's name, or a `Refusal`; `detail` is for people. `logs`
     are there for successes only, numbered from 0 within the call that made them; `output` is the returned or reverted data
-    (for a creation: the address of the contract it made).
+    (for a creation: the address of the contract it made). `balances` and `touched` are there as a `Report` asked for them, and empty where
+    refused; `touched` is None where nobody asked or the engine cannot say.
     """
 
     kind: VerdictKind
@@ -24,6 +46,8 @@ class Verdict(NamedTuple):
     effective_gas_price: int
     logs: tuple[Log, ...]
     output: bytes
+    balances: tuple[BalanceChange, ...] = ()
+    touched: tuple[Touched, ...] | None = None
 
 
 def refused(reason: str, detail: str) -> Verdict:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from infra.devnet.node import data, quantity, to_hex
-from operators.simulation.packed import pack
+from operators.simulation.packed import PackedState, pack
 from operators.simulation.pyrevm_engine import PyrevmEngine
 from operators.simulation.pyrevm_state import CodeStore
 from operators.simulation.revm_engine import RevmEngine
@@ -49,8 +49,8 @@ def revm_one(case: SwapCase) -> Work:
 
 def revm_packed(case: SwapCase) -> Work:
     """Engine revm on the witness as it comes out of a record, codes included."""
-    engine, packed = RevmEngine(), pack(case.witness)
-    return lambda: engine.execute_each_packed(packed, case.env, [case.tx])
+    engine, packed = RevmEngine(), PackedState((pack(case.witness),), {})
+    return lambda: engine.execute_each(packed, case.env, [case.tx])
 
 
 def revm_batch(case: SwapCase, threads: int = 1) -> Work:

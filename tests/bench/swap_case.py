@@ -113,7 +113,7 @@ def _make_case(node: Node) -> SwapCase:
 def _deploy_executor(node: Node, market: Market, owner: Signer) -> bytes:
     sender = Sender(node, owner, market.chain_id)
     address = create_address(owner.address, sender.nonce)
-    confirm(node, [sender.deploy(creation_code(owner.address), 1_500_000)[1]])
+    confirm(node, [sender.deploy(creation_code(owner.address), 4_000_000)[1]])
     # An owner who traded before: its first unit of the anchor is not the simulation's to pay for.
     confirm(node, [sender.sign(market.weth, call_data("deposit()"), value=ETHER)])
     return address

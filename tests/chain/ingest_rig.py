@@ -10,9 +10,7 @@ from pathlib import Path
 
 from contracts.executor import creation_code
 from flows.ingest import IngestProgress, run_ingest
-from infra.devnet.contracts import create_address
 from infra.devnet.devnet import Devnet
-from infra.devnet.market import mine
 from infra.devnet.node import quantity, to_hex
 from infra.devnet.signer import Signer
 from infra.kafka.reading import read_events
@@ -104,11 +102,7 @@ class Rig:
         self.node.call("anvil_setBalance", to_hex(self.owner.address), hex(1000 * ETHER))
         # What earlier tests left in the pool would take the block's gas.
         self.node.call("anvil_dropAllTransactions")
-        self.executor = create_address(self.owner.address, 0)
-        self.send_as_owner(None, creation_code(self.owner.address), gas=1_900_000)
-        # Not by the dev builder: it simulates what it mines, and anvil simulates no creation.
-        mine(self.node)
-        assert self.node.call("eth_getCode", to_hex(self.executor), "latest") != "0x"
+        self.executor = devnet.deploy(self.owner, creation_code(self.owner.address))
         market = devnet.market
         self.config = Config(
             chain=ChainConfig(

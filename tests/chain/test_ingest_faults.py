@@ -12,6 +12,7 @@ from flows.ingest import IngestStopped
 from infra.devnet.devnet import Devnet
 from infra.devnet.node import to_hex
 from infra.kafka.broker import LocalBroker
+from operators.pools.records import pool_of
 from schemas.blocks import BlockRecord
 from schemas.config import KafkaConfig
 from schemas.decisions import EventKind
@@ -43,7 +44,8 @@ def test_a_node_without_tracing_serves_what_it_can(devnet: Devnet, kafka: KafkaC
     rig.assert_is_chain(events)
     pools = [p for e in events if (p := e.part(PoolRecord)) is not None]
     assert len(pools) == len(devnet.market.pairs) and {p.refusal for p in pools} == {"untraceable"}
-    assert any(p.reserve0 for p in pools)
+    states = [pool_of(p) for p in pools]
+    assert all(s.refusal == "untraceable" for s in states) and any(s.reserve0 for s in states)
     pending = [e for e in events if e.kind is EventKind.PENDING]
     assert pending and all(len(e.parts) == 1 for e in pending)
     last = next(e for e in reversed(events) if e.kind is EventKind.BLOCK)

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.chain.keccak import keccak
+from infra.chain.keccak import EMPTY_CODE_HASH, keccak
 from infra.devnet.contracts import call_data
 from infra.devnet.devnet import Devnet
 from infra.devnet.node import data, quantity, to_hex
+from operators.pools.records import pool_of
+from operators.pools.uniswap_v2 import V2Pool
+from operators.simulation.packed import unpack
 from schemas.blocks import BlockRecord
 from schemas.config import KafkaConfig
 from schemas.decisions import EventKind
@@ -115,13 +118,16 @@ def test_pools_are_those_of_the_market_with_what_a_swap_reads(rig: Rig, events: 
     pools = [e.part(PoolRecord) for e in events if e.kind is EventKind.POOL]
     market = rig.devnet.market
     assert {p.address for p in pools} == {p.address for p in market.pairs}
-    assert all(p.refusal == "" and p.fee_pips == 3000 for p in pools)
+    assert all(p.refusal == "" for p in pools)
     symbols = {t.address: (t.symbol, t.decimals) for t in market.tokens} | {market.weth: ("WETH", 18)}
     for pool in pools:
-        assert (pool.token0.symbol, pool.token0.decimals) == symbols[pool.token0.address]
+        state = pool_of(pool)
+        assert isinstance(state, V2Pool) and state.fee_pips == 3000
+        assert state.tokens == tuple(token.address for token in pool.tokens)
+        assert all((token.symbol, token.decimals) == symbols[token.address] for token in pool.tokens)
         needs = {n.address: n.keys for n in pool.needs}
         assert needs[pool.address] == tuple(n.to_bytes(32, "big") for n in (6, 7, 8, 9, 10, 12))
-        for token in (pool.token0.address, pool.token1.address):
+        for token in state.tokens:
             slot = 3 if token == market.weth else 0
             for holder in (pool.address, rig.executor, rig.owner.address):
                 assert keccak(holder.rjust(32, b"\0") + slot.to_bytes(32, "big")) in needs[token]
@@ -163,7 +169,9 @@ def test_pending_transactions_are_announced_with_their_prestate(rig: Rig, events
         if witness is not None:
             assert not codes & {keccak(c) for c in witness.codes}, "a code was published twice"
             codes |= {keccak(c) for c in witness.codes}
-            assert all(a.code_hash is None or a.code_hash in codes for a in witness.accounts), "a code is missing"
+            seen = unpack(witness.packed).accounts if witness.packed else {}
+            hashes = {a.code_hash for a in witness.accounts} | {view.code_hash for view in seen.values()}
+            assert hashes <= {None, EMPTY_CODE_HASH} | codes, "a code is missing"
         if event.kind is EventKind.BLOCK:
             tip = event.part(BlockRecord).hash
         if event.kind is not EventKind.PENDING:
@@ -174,7 +182,7 @@ def test_pending_transactions_are_announced_with_their_prestate(rig: Rig, events
         announced.add(pending.hash)
         heads[pending.hash] = tip
         assert witness is not None and witness.block_hash == tip
-        sender = next(a for a in witness.accounts if a.address == pending.sender)
+        sender = seen[pending.sender]
         told = [
             quantity(rig.node.call("eth_getTransactionCount", to_hex(pending.sender), {"blockHash": to_hex(block)}))
             for block in (tip, after.get(tip, tip))

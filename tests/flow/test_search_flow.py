@@ -21,9 +21,9 @@ from schemas.config import ChainConfig, Config, ExecutorConfig
 from schemas.decisions import DecisionRecord, EventKind
 from schemas.event import Event
 from schemas.logs import Log
+from schemas.plain import pack_plain
 from schemas.pools import PoolRecord, TokenInfo
 from schemas.record import Record
-from schemas.types import Wide
 from schemas.witness import AccountState
 
 ANCHOR, OWNER, EXECUTOR = b"\xc0" * 20, b"\x0a" * 20, b"\x0b" * 20
@@ -57,10 +57,9 @@ def revert(seq: int, number: int) -> Event:
 
 
 def pool(seq: int, address: bytes) -> Event:
-    token0, token1 = TokenInfo(TOKEN, "T", 18), TokenInfo(ANCHOR, "W", 18)
     record: PoolRecord = msgspec.structs.replace(
-        schemas.pools.GOLDEN, seq=seq, address=address, token0=token0, token1=token1, reserve0=Wide(10**21), reserve1=Wide(10**21),
-        needs=(),
+        schemas.pools.GOLDEN, seq=seq, address=address, tokens=(TokenInfo(TOKEN, "T", 18), TokenInfo(ANCHOR, "W", 18)),
+        state=pack_plain((address, TOKEN, ANCHOR, 3000, 10**21, 10**21, "")), needs=(),
     )  # fmt: skip
     return Event(1, seq, EventKind.POOL, (record,))
 

@@ -7,7 +7,7 @@ for the price 1.0001**t.
 from __future__ import annotations
 
 from functools import lru_cache
-from math import log
+from math import floor, log, log1p
 
 MIN_TICK = -887_272
 MAX_TICK = 887_272
@@ -44,8 +44,13 @@ _FACTORS = (
     0x48A170391F7DC42444E8FA2,
 )
 
-_TICKS_PER_E = 2 / log(1.0001)
+#: Ticks on the way over which the square root of a price grows by a factor of e. By log1p, because 1.0001 as a float is already off by what a
+#: million ticks make of it.
+TICKS_PER_E = 2 / log1p(0.0001)
 _LOG_Q96 = 96 * log(2)
+#: How far a logarithm in floats may be from where the contract has the end of a tick, in ticks: the logarithm is right to 1e-9; the
+#: contract rounds a tick's price up to an integer, at the lowest prices by 2.4e-10 of it, which is 4.7e-6 of a tick.
+_MARGIN = 1e-5
 
 
 @lru_cache(maxsize=_KEPT)
@@ -69,12 +74,15 @@ def sqrt_price_at(tick: int) -> int:
 def tick_at(sqrt_price: int) -> int:
     """`getTickAtSqrtRatio`: the greatest tick whose price is at or below `sqrt_price`.
 
-    A floating-point logarithm proposes the tick; the exact prices of the neighbours decide. Raises `ValueError` for a price outside of
-    [MIN_SQRT_PRICE, MAX_SQRT_PRICE).
+    A floating-point logarithm tells the tick, except so near the end of one that the exact prices have to decide. Raises `ValueError`
+    for a price outside of [MIN_SQRT_PRICE, MAX_SQRT_PRICE).
     """
     if not MIN_SQRT_PRICE <= sqrt_price < MAX_SQRT_PRICE:
         raise ValueError(f"square-root price {sqrt_price} is not in [{MIN_SQRT_PRICE}, {MAX_SQRT_PRICE})")
-    tick = int((log(sqrt_price) - _LOG_Q96) * _TICKS_PER_E // 1)
+    place = (log(sqrt_price) - _LOG_Q96) * TICKS_PER_E
+    tick = floor(place)
+    if _MARGIN < place - tick < 1 - _MARGIN:
+        return tick
     tick = min(max(tick, MIN_TICK), MAX_TICK - 1)
     while sqrt_price_at(tick) > sqrt_price:
         tick -= 1

@@ -3,6 +3,9 @@
 A swap changes no tick, so all states between two liquidity events share one object. A liquidity event copies two flat blocks of memory
 (36 bytes a tick), which for the few hundred ticks of a large pool costs less than walking a tree would. What the contract keeps in
 bitmap words follows from it: a word is 256 neighbouring multiples of the tick spacing.
+
+What is worked out from the ticks alone (their digest, the liquidity between them, what lies beyond each) is kept with them, and the same
+ticks unpacked twice are one object as long as somebody holds it: between two liquidity events that work is done once.
 """
 
 from __future__ import annotations
@@ -12,10 +15,12 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from hashlib import blake2b
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from math import gcd
 from operator import lt
 from struct import Struct
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from operators.pools.v3_math.tick_math import MAX_TICK, MIN_TICK
 
@@ -35,6 +40,13 @@ class TickLiquidity(NamedTuple):
     gross: int
 
 
+class Beyond(NamedTuple):
+    """For each tick: what a swap over all that lies beyond it takes in (fee included) and pays, without the stops at words' ends."""
+
+    amounts_in: list[int]
+    amounts_out: list[int]
+
+
 class TickError(ValueError):
     """Liquidity that a tick cannot hold, or that was never there."""
 
@@ -42,13 +54,17 @@ class TickError(ValueError):
 class Ticks:
     """Initialised ticks, ascending. Never changed after it is made; equal where the ticks are."""
 
-    __slots__ = ("_digest", "_held", "index")
+    __slots__ = ("__weakref__", "_digest", "_held", "_liquidity", "_packed", "beyond", "index")
 
     def __init__(self, index: array[int], held: bytes) -> None:
         """`index`: the ticks; `held`: 32 bytes each, net (int128) and gross (uint128), big-endian. Use `of` or `unpack`."""
         self.index = index
         self._held = held
         self._digest: bytes | None = None
+        self._packed: tuple[bytes, bytes] | None = None
+        self._liquidity: list[int] | None = None
+        #: Where `ranges.beyond` keeps what it worked out.
+        self.beyond: dict[tuple[bool, int, int], Beyond] = {}
 
     @classmethod
     def of(cls, ticks: Iterable[tuple[int, int, int]]) -> Ticks:
@@ -65,6 +81,8 @@ class Ticks:
     @classmethod
     def unpack(cls, index: bytes, held: bytes) -> Ticks:
         """Inverse of `pack`. Raises `TickError`."""
+        if (known := _unpacked.get((index, held))) is not None:
+            return known
         if len(index) % 4 or len(held) != len(index) * (_ENTRY // 4):
             raise TickError(f"{len(index)} bytes of ticks with {len(held)} bytes of liquidity")
         ticks = array("i", index)
@@ -75,15 +93,19 @@ class Ticks:
             net, gross = high << 64 | low, gross_high << 64 | gross_low
             if not (gross and -gross <= net <= gross):
                 _check(ticks[position], net, gross)
+        made._packed = index, held
+        _unpacked[made._packed] = made
         return made
 
     def pack(self) -> tuple[bytes, bytes]:
         """Canonical bytes: the ticks as big-endian int32, and the 32 bytes of each."""
-        index = self.index
-        if sys.byteorder == "little":
-            index = array("i", index)
-            index.byteswap()
-        return index.tobytes(), self._held
+        if self._packed is None:
+            index = self.index
+            if sys.byteorder == "little":
+                index = array("i", index)
+                index.byteswap()
+            self._packed = index.tobytes(), self._held
+        return self._packed
 
     @property
     def digest(self) -> bytes:
@@ -148,7 +170,19 @@ class Ticks:
 
     def liquidity_at(self, tick: int) -> int:
         """The liquidity in range at a tick as the ticks tell it: what a pool whose ticks are all known must have."""
-        return sum(self.net(position) for position in range(self.below(tick) + 1))
+        return self.liquidity_from(self.below(tick))
+
+    def liquidity_from(self, position: int) -> int:
+        """The liquidity in range from the tick at a position of `index` upwards; 0 below the first, at -1."""
+        if self._liquidity is None:
+            self._liquidity = list(accumulate(map(self.net, range(len(self.index))), initial=0))
+        return self._liquidity[position + 1]
+
+    def off_grid(self, tick_spacing: int) -> int | None:
+        """A tick that is no multiple of the spacing, None where all are."""
+        if gcd(*self.index) % tick_spacing == 0:
+            return None
+        return next(tick for tick in self.index if tick % tick_spacing)
 
     def _changed(self, tick: int, net_change: int, gross_change: int, max_gross: int) -> Ticks:
         position = bisect_left(self.index, tick)
@@ -180,6 +214,9 @@ class Ticks:
                 raise TickError(f"tick {end} is not in [{MIN_TICK}, {MAX_TICK}]")
         return self
 
+
+# Those that somebody holds, by what they were unpacked from.
+_unpacked: WeakValueDictionary[tuple[bytes, bytes], Ticks] = WeakValueDictionary()
 
 #: A pool without liquidity.
 NO_TICKS = Ticks(array("i"), b"")

@@ -14,7 +14,7 @@ from operators.simulation.model import Transaction
 from operators.simulation.verdict import Verdict
 from schemas.decisions import EventKind
 from schemas.ids import content_id
-from schemas.opportunities import Hop, Strategy, VerdictKind
+from schemas.opportunities import Hop, Rate, Strategy, VerdictKind
 from schemas.types import Wide
 
 SETTINGS = DecisionSettings(
@@ -154,3 +154,25 @@ def test_a_snapshot_decides_like_the_original() -> None:
         verdicts = {r.index: success() for r in todo.routes}
         assert one.decide(todo, verdicts) == two.decide(todo, verdicts)
     assert one.snapshot() == two.snapshot()
+
+
+def test_a_route_whose_anchor_has_no_price_is_recorded_and_not_chosen() -> None:
+    unpriced = replace(route(0, 10**18), rate=None)
+    record, opportunities = Decision(SETTINGS).decide(event((unpriced,)), {0: success(100_000)})
+    assert record.chosen is None and rejections(record) == {"unpriced_anchor": 1}
+    assert opportunities[0].rate is None and opportunities[0].gross_wei == 0 and opportunities[0].gross == 10**18
+
+
+def test_profit_in_another_token_is_priced_before_gas() -> None:
+    dollars = replace(route(0, 3_000_000, amount_in=10**9), rate=Rate(Wide(10**18), Wide(3_000 * 10**6)))
+    record, (opportunity,) = Decision(SETTINGS).decide(event((dollars,)), {0: success(100_000)})
+    assert record.chosen is not None
+    assert record.chosen.gross == 3_000_000 and record.chosen.gross_wei == 10**15
+    assert record.chosen.net == 10**15 - record.chosen.gas_cost - record.chosen.tip
+    assert opportunity.net_wei == 10**15 - 100_000 * 10**9
+
+
+def test_the_position_cap_is_in_wei_whatever_goes_in() -> None:
+    dollars = replace(route(0, 10**12, amount_in=31_000 * 10**6), rate=Rate(Wide(10**18), Wide(3_000 * 10**6)))
+    record, _ = Decision(SETTINGS).decide(event((dollars,)), {0: success(100_000)})
+    assert rejections(record) == {"above_position_cap": 1}

@@ -12,8 +12,8 @@ from operators.graph.messages import ShardInput, ShardOutput
 from operators.graph.shard import GraphShard
 from schemas.decisions import EventKind
 from schemas.logs import Log
+from schemas.plain import pack_plain
 from schemas.pools import AccountSlots, PoolOp, PoolRecord, TokenInfo
-from schemas.types import Wide
 from schemas.witness import AccountState
 
 SYNC = bytes.fromhex("1c411e9a96e071241c2f21f7726b17ae89e3cab4c78be50e062b03a9fffbbad1")
@@ -25,10 +25,10 @@ KEYS = [bytes(31) + bytes([i]) for i in range(3)]
 def pool_record(
     address: bytes, r0: int = 10**18, r1: int = 10**18, refusal: str = "", op: PoolOp = PoolOp.ADD
 ) -> PoolRecord:
-    token = TokenInfo(bytes([address[0] ^ 0xFF]) * 20, "T", 18)
+    tokens = tuple(sorted((bytes([address[0] ^ 0xFF]) * 20, ANCHOR)))
     return PoolRecord(
-        1, 0, 0, 1, op, "uniswap_v2", address, FACTORY, *sorted((token, TokenInfo(ANCHOR, "W", 18)), key=lambda t: t.address),
-        3000, Wide(r0), Wide(r1), 0, refusal, "", (AccountSlots(address, (KEYS[0],)),),
+        1, 0, 0, 1, op, "uniswap_v2", address, FACTORY, tuple(TokenInfo(token, "T", 18) for token in tokens),
+        pack_plain((address, *tokens, 3000, r0, r1, "")), b"", 0, refusal, "", (AccountSlots(address, (KEYS[0],)),),
     )  # fmt: skip
 
 
@@ -37,15 +37,18 @@ def sync(address: bytes, r0: int, r1: int) -> Log:
 
 
 def block(seq: int, number: int, logs: tuple[Log, ...] = (), accounts: tuple[AccountState, ...] = ()) -> ShardInput:
-    return ShardInput(seq, 0, EventKind.BLOCK, number, number.to_bytes(32, "big"), logs, None, accounts, ())
+    keyed = tuple((log.address, log) for log in logs)
+    return ShardInput(
+        seq, 0, EventKind.BLOCK, number, number.to_bytes(32, "big"), 12 * number, keyed, None, accounts, ()
+    )
 
 
 def revert(seq: int, number: int) -> ShardInput:
-    return ShardInput(seq, 0, EventKind.REVERT, number, number.to_bytes(32, "big"), (), None, (), ())
+    return ShardInput(seq, 0, EventKind.REVERT, number, number.to_bytes(32, "big"), 12 * number, (), None, (), ())
 
 
 def pool_event(seq: int, record: PoolRecord) -> ShardInput:
-    return ShardInput(seq, 0, EventKind.POOL, 0, b"", (), record, (), ())
+    return ShardInput(seq, 0, EventKind.POOL, 0, b"", 0, (), record, (), ())
 
 
 def account(address: bytes, value: int, nonce: int | None = None) -> AccountState:
@@ -152,15 +155,14 @@ def test_a_log_outside_the_model_suspends_the_pool_and_is_counted() -> None:
 def test_a_refused_address_that_is_no_pool_is_not_tracked_and_an_admitted_one_is_a_fault() -> None:
     shard = GraphShard()
     shard.apply(block(0, 0))
-    nothing = TokenInfo(bytes(20), "", None)
-    refused = msgspec.structs.replace(pool_record(POOLS[0], refusal="not_a_pair"), token0=nothing, token1=nothing)
+    refused = msgspec.structs.replace(pool_record(POOLS[0], refusal="not_a_pair"), tokens=(), state=b"")
     assert shard.apply(pool_event(1, refused)).faults == ()
     admitted = msgspec.structs.replace(refused, refusal="")
     assert shard.apply(pool_event(2, admitted)).faults == ("bad_state",)
     assert not shard.pools
     shard.apply(pool_event(3, pool_record(POOLS[0])))
     answer = shard.apply(pool_event(4, refused))
-    assert not shard.pools and answer.pools[0].plain is None
+    assert not shard.pools and answer.pools[0].pool is None
     shard.apply(pool_event(5, pool_record(POOLS[0])))
     shard.apply(block(6, 1))
     shard.apply(pool_event(7, refused))
@@ -180,10 +182,11 @@ def test_reverts_that_cannot_be_answered_stop_with_an_error() -> None:
         raise AssertionError("reverted a block that is not the head")
     shard.apply(revert(9, 4))
     shard.apply(revert(10, 3))
+    shard.apply(revert(11, 2))  # three deep, as many as were asked for
     try:
-        shard.apply(revert(11, 2))
+        shard.apply(revert(12, 1))
     except JournalError as error:
-        assert "journal holds 1" in str(error)
+        assert "3 at most" in str(error)
     else:
         raise AssertionError("reverted deeper than the journal")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from operators.ingest.drafts import Draft, stamp
 from operators.ingest.log_state import LogState
 from operators.ingest.resume import LogBroken
 from operators.ingest.tracked_state import TrackedState, as_needs, as_slots
+from operators.pools.records import packed_state, pool_of
 from schemas import blocks, control, pools, witness
 from schemas.blocks import BlockOp, BlockRecord
 from schemas.control import Command, CommandRecord
@@ -56,6 +59,12 @@ def block(number: int, salt: int, parent: bytes, seq: int, op: BlockOp = BlockOp
     )
 
 
+def pool_record(address: bytes, **changes: Any) -> PoolRecord:
+    """A pair as the log has it."""
+    state = packed_state(msgspec.structs.replace(pool_of(pools.GOLDEN), address=address))
+    return msgspec.structs.replace(pools.GOLDEN, address=address, state=state, **changes)
+
+
 @given(
     st.lists(st.sampled_from(["block", "block", "revert", "pool 1", "pool 2", "suspend 1"]), max_size=50),
     st.integers(4, 200),
@@ -83,9 +92,7 @@ def test_a_resumed_state_equals_the_one_that_lived(actions: list[str], tail: int
             op = PoolOp.ADD if action.startswith("pool") else PoolOp.SUSPEND
             address = bytes([int(action[-1])]) * 20
             if op is PoolOp.ADD or address in lived.pools:
-                record = msgspec.structs.replace(
-                    pools.GOLDEN, address=address, seq=seq, op=op, block_number=chain[-1].number
-                )
+                record = pool_record(address, seq=seq, op=op, block_number=chain[-1].number)
                 admitted.append(record)
                 lived.admitted(record)
     resumed = LogState(8, EXECUTOR, OWNER)
@@ -95,6 +102,8 @@ def test_a_resumed_state_equals_the_one_that_lived(actions: list[str], tail: int
     assert resumed.tracker.chain[-shared:] == lived.tracker.chain[-shared:]
     assert resumed.pools == lived.pools
     assert dict(resumed.tracked.accounts) == dict(lived.tracked.accounts)
+    for address in (b"\1" * 20, b"\2" * 20):
+        assert (address in resumed.log_sources) == (address in lived.log_sources) == (address in lived.pools)
     if tail > 100:
         assert set(resumed.to_admit) == set(lived.to_admit)
 

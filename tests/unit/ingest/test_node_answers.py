@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from infra.chain import v2_pairs
+from infra.chain import needs, token_facts
 from infra.chain.answers import HeaderAnswer, LogAnswer, Prestate, ReceiptAnswer, TracedAccount, TracedDiff
 from infra.chain.blocks import Header, check_receipts, decode_header
 from infra.chain.errors import LieReason, NodeLied, RpcError
 from infra.chain.keccak import EMPTY_CODE_HASH, keccak
 from infra.chain.prestate import balance_steps, changed_in, decode_prestate, state_of
+from operators.ingest import listings
 
 A, B = b"\xaa" * 20, b"\xbb" * 20
 HASH = b"\x05" * 32
@@ -151,29 +152,16 @@ def test_a_prestate_is_whole() -> None:
 @pytest.mark.parametrize(
     ("selector", "signature"),
     [
-        (v2_pairs.TOKEN0, "token0()"),
-        (v2_pairs.TOKEN1, "token1()"),
-        (v2_pairs.GET_RESERVES, "getReserves()"),
-        (v2_pairs.ALL_PAIRS_LENGTH, "allPairsLength()"),
-        (v2_pairs.ALL_PAIRS, "allPairs(uint256)"),
-        (v2_pairs.SYMBOL, "symbol()"),
-        (v2_pairs.DECIMALS, "decimals()"),
-        (v2_pairs.BALANCE_OF, "balanceOf(address)"),
-        (v2_pairs.TRANSFER, "transfer(address,uint256)"),
-        (v2_pairs.PAIR_CREATED, "PairCreated(address,address,address,uint256)"),
+        (listings.ALL_PAIRS_LENGTH, "allPairsLength()"),
+        (listings.ALL_PAIRS, "allPairs(uint256)"),
+        (token_facts.SYMBOL, "symbol()"),
+        (token_facts.DECIMALS, "decimals()"),
+        (needs.BALANCE_OF, "balanceOf(address)"),
+        (needs.TRANSFER, "transfer(address,uint256)"),
     ],
 )
 def test_selectors(selector: bytes, signature: str) -> None:
     assert keccak(signature.encode())[: len(selector)] == selector
-
-
-def test_a_mainnet_pair_address() -> None:
-    """USDC/WETH of the deployed Uniswap V2 factory."""
-    factory = bytes.fromhex("5C69bEe701ef814a2B6a3EDD4B1652CB9cc5aA6f")
-    init = bytes.fromhex("96e8ac4277198ff8b6f785478aa9a39f403cb768dd02cbee326c3e7da348845f")
-    usdc = bytes.fromhex("A0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48")
-    weth = bytes.fromhex("C02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2")
-    assert v2_pairs.pair_address(factory, init, usdc, weth).hex() == "b4e16d0168e52d35cacd2c6185b44281ec28c9dc"
 
 
 @pytest.mark.parametrize(
@@ -188,7 +176,7 @@ def test_a_mainnet_pair_address() -> None:
     ],
 )
 def test_symbols(answer: bytes | None, symbol: str) -> None:
-    assert v2_pairs.decode_symbol(answer) == symbol
+    assert token_facts.decode_symbol(answer) == symbol
 
 
 def test_errors_are_told_apart() -> None:

@@ -16,14 +16,35 @@ from eth_abi import decode, encode
 
 from infra.chain.keccak import keccak
 from infra.toolchain import paths
+from operators.pools.base import Found
 from operators.pools.concentrated import ConcentratedPool
 from operators.pools.pancake_v3 import PancakeV3Pool
 from operators.pools.uniswap_v3 import V3Pool
 from operators.pools.uniswap_v4 import V4Pool
+from operators.simulation.engine import Engine
+from operators.simulation.hashes import EMPTY_CODE_HASH
+from operators.simulation.model import AccountView, BlockEnv, Transaction, Witness
+from operators.simulation.verdict import Verdict
+from schemas.config import FactoryConfig
 from schemas.logs import Log
 from schemas.pools import AccountSlots
+from schemas.reads import Code, Read, View
 
 OWNER = "0x" + "44" * 20
+FACTORY = "0x" + "45" * 20
+COINBASE = b"\x46" * 20
+ENV = BlockEnv(
+    chain_id=1,
+    number=1,
+    timestamp=1_700_000_000,
+    coinbase=COINBASE,
+    base_fee=0,
+    gas_limit=30_000_000,
+    prevrandao=bytes(32),
+    difficulty=0,
+    excess_blob_gas=0,
+    fork="Cancun",
+)
 _RICH = 2**250
 _SOURCE = Path(__file__).parent / "callers" / "Callers.sol"
 _V3_ARTIFACTS = {
@@ -78,6 +99,7 @@ class World:
         self.evm = pyrevm.EVM(spec_id="Cancun")
         self.evm.insert_account_info(OWNER, pyrevm.AccountInfo(balance=10**30))
         self.accounts: list[str] = []
+        self.time = ENV.timestamp - 1000
         self.token0, self.token1 = sorted(self.create(_compiled()["Coin"]) for _ in range(2))
 
     def create(self, code: bytes, arguments: bytes = b"") -> str:
@@ -90,13 +112,28 @@ class World:
                 self.call(token, "mint(address,uint256)", holder, _RICH)
 
     def call(self, to: str, signature: str, *arguments: Any, returns: tuple[str, ...] = ()) -> tuple[Any, ...]:
-        kinds = _kinds(signature)
-        data = keccak(signature.encode())[:4] + encode(kinds, arguments)
+        answer = self.raw_call(to, calldata(signature, *arguments))
+        return decode(returns, answer) if returns else ()
+
+    def raw_call(self, to: str, data: bytes) -> bytes:
         try:
-            answer = self.evm.message_call(caller=OWNER, to=to, calldata=data)
+            return bytes(self.evm.message_call(caller=OWNER, to=to, calldata=data))
         except RuntimeError as error:
             raise Reverted(_reason(str(error))) from None
-        return decode(returns, bytes(answer)) if returns else ()
+
+    def answer(self, read: Read) -> bytes | None:
+        """What a chain in this state answers to a read."""
+        if isinstance(read, View):
+            checkpoint = self.evm.snapshot()
+            try:
+                return self.raw_call(hexed(read.to), read.data)
+            except Reverted:
+                return None
+            finally:
+                self.evm.revert(checkpoint)
+        if isinstance(read, Code):
+            return bytes(self.evm.basic(hexed(read.address)).code or b"")
+        return self.storage(hexed(read.address), int.from_bytes(read.key, "big")).to_bytes(32, "big")
 
     def logs_of(self, address: str) -> list[Log]:
         """The logs that a contract emitted in the last call."""
@@ -109,19 +146,18 @@ class World:
     def storage(self, address: str, slot: int) -> int:
         return int(self.evm.storage(address, slot))
 
-    def copy(self, hollowed: str, kept: dict[int, int]) -> World:
-        """A new EVM with the same accounts, in which one has no storage but what is given."""
-        other = object.__new__(World)
-        other.evm, other.token0, other.token1 = pyrevm.EVM(spec_id="Cancun"), self.token0, self.token1
-        other.accounts = self.accounts
-        for address in (OWNER, *self.accounts):
-            other.evm.insert_account_info(address, self.evm.basic(address))
-        for slot, value in kept.items():
-            # Loaded under a snapshot that is taken back, or every slot but the first would be a write of a transaction.
-            checkpoint = other.evm.snapshot()
-            other.evm.insert_account_storage(hollowed, slot, value)
-            other.evm.revert(checkpoint)
-        return other
+    def pass_time(self) -> None:
+        """A block later."""
+        self.time += 12
+        self.evm.set_block_env(pyrevm.BlockEnv(timestamp=self.time, number=1))
+
+    def view_of(self, address: str, slots: set[bytes]) -> tuple[AccountView, bytes]:
+        """An account with these of its slots, and its code (as the EVM keeps it, with zeros behind)."""
+        account = self.evm.basic(address)
+        code = bytes(account.code or b"")
+        held = {key: self.storage(address, int.from_bytes(key, "big")).to_bytes(32, "big") for key in slots}
+        code_hash = keccak(code) if code else EMPTY_CODE_HASH
+        return AccountView(account.nonce, account.balance, code_hash, held), code
 
 
 class RealPool(ABC):
@@ -154,17 +190,37 @@ class RealPool(ABC):
     def position(self, lower: int, upper: int, amount: int) -> None: ...
 
     @abstractmethod
+    def swap_data(self, zero_for_one: bool, amount: int, limit: int) -> bytes:
+        """The call of `caller` that swaps; amount as V3 says it."""
+
+    @abstractmethod
     def swap(self, zero_for_one: bool, amount: int, limit: int) -> tuple[int, int]:
         """Amounts as V3 says them: input above zero, in `amount` as well."""
 
     @abstractmethod
+    def known_as(self) -> tuple[Found, FactoryConfig]:
+        """How the pool was found, and its factory."""
+
+    @abstractmethod
     def set_protocol_fee(self, part0: int, part1: int) -> None: ...
 
-    def hollow(self, slots: AccountSlots) -> None:
-        """Empty the pool's contract of everything but these slots."""
-        assert unhex(self.emitter) == slots.address
-        kept = {slot: self.world.storage(self.emitter, slot) for slot in (int.from_bytes(k, "big") for k in slots.keys)}
-        self.world = self.world.copy(self.emitter, kept)
+    def swap_on(self, engine: Engine, slots: tuple[AccountSlots, ...], *swap: Any) -> Verdict:
+        """The swap as a transaction of an engine that knows, of the pool's contract, these slots alone."""
+        known: dict[str, set[bytes]] = {OWNER: set(), self.caller: set(), hexed(COINBASE): set()}
+        for token in (self.world.token0, self.world.token1):
+            known[token] = {_mapped(int(holder, 16), 0).to_bytes(32, "big") for holder in (self.emitter, self.caller)}
+        for entry in slots:
+            known.setdefault(hexed(entry.address), set()).update(entry.keys)
+        witness = Witness({}, {})
+        for address, keys in known.items():
+            view, code = self.world.view_of(address, keys)
+            witness.accounts[unhex(address)] = view
+            if code:
+                witness.add_code(code)
+        nonce = witness.accounts[unhex(OWNER)].nonce
+        data = self.swap_data(*swap)
+        call = Transaction(unhex(OWNER), unhex(self.caller), nonce, 0, data, 30_000_000, 0, 0)
+        return engine.execute_each(witness, ENV, [call])[0]
 
     def price_tick_liquidity(self) -> tuple[int, int, int]:
         price_slot, liquidity_slot, _, _ = self.slots
@@ -179,16 +235,13 @@ class RealPool(ABC):
 
     def tick(self, tick: int) -> tuple[int, int]:
         """(net, gross) of a tick."""
-        packed = self.world.storage(self.emitter, self._mapped(tick, self.slots[2]))
+        packed = self.world.storage(self.emitter, _mapped(tick, self.slots[2]))
         net = packed >> 128
         return net - (net >> 127 << 128), packed & (2**128 - 1)
 
     def word(self, position: int) -> int:
         """A word of the bitmap."""
-        return self.world.storage(self.emitter, self._mapped(position, self.slots[3]))
-
-    def _mapped(self, key: int, slot: int) -> int:
-        return int.from_bytes(keccak(encode(["int256", "uint256"], [key, slot])), "big")
+        return self.world.storage(self.emitter, _mapped(position, self.slots[3]))
 
 
 class RealV3(RealPool):
@@ -197,10 +250,10 @@ class RealV3(RealPool):
     def __init__(self, family: type[V3Pool], fee: int, spacing: int) -> None:
         code = _creation_code(*_V3_ARTIFACTS[family])
         self.world = World()
-        deployer = self.world.create(_compiled()["Deployer"])
+        self.deployer = self.world.create(_compiled()["Deployer"])
         self.caller = self.world.create(_compiled()["V3Caller"])
         (address,) = self.world.call(
-            deployer,
+            self.deployer,
             "deploy(bytes,address,address,uint24,int24)",
             code,
             self.world.token0,
@@ -232,17 +285,23 @@ class RealV3(RealPool):
             self.caller, f"{name}(address,int24,int24,uint128)", self.emitter, lower, upper, abs(amount)
         )  # fmt: skip
 
+    def swap_data(self, zero_for_one: bool, amount: int, limit: int) -> bytes:
+        return calldata("swap(address,bool,int256,uint160)", self.emitter, zero_for_one, amount, limit)
+
     def swap(self, zero_for_one: bool, amount: int, limit: int) -> tuple[int, int]:
-        answer = self.world.call(
-            self.caller,
-            "swap(address,bool,int256,uint160)",
-            self.emitter,
-            zero_for_one,
-            amount,
-            limit,
-            returns=("int256", "int256"),
+        answer = self.world.raw_call(self.caller, self.swap_data(zero_for_one, amount, limit))
+        amount0, amount1 = decode(("int256", "int256"), answer)
+        return amount0, amount1
+
+    def known_as(self) -> tuple[Found, FactoryConfig]:
+        factory = FactoryConfig(
+            name="local",
+            family=self.bare.FAMILY,  # type: ignore[arg-type]
+            address=unhex(FACTORY),
+            deployer=unhex(self.deployer),
+            init_code_hash=keccak(_creation_code(*_V3_ARTIFACTS[type(self.bare)])),  # type: ignore[index]
         )
-        return answer[0], answer[1]
+        return Found(self.bare.FAMILY, self.bare.address, factory.address), factory
 
     def set_protocol_fee(self, part0: int, part1: int) -> None:
         self.world.call(self.emitter, f"setFeeProtocol({self.fee_type},{self.fee_type})", part0, part1)
@@ -291,16 +350,21 @@ class RealV4(RealPool):
             (lower, upper, amount, bytes(32)),
         )
 
-    def swap(self, zero_for_one: bool, amount: int, limit: int) -> tuple[int, int]:
-        amount0, amount1 = self.world.call(
-            self.caller,
-            "swap(address,(address,address,uint24,int24,address),(bool,int256,uint160))",
-            self.emitter,
-            self.key,
-            (zero_for_one, -amount, limit),
-            returns=("int128", "int128"),
+    def swap_data(self, zero_for_one: bool, amount: int, limit: int) -> bytes:
+        trade = zero_for_one, -amount, limit
+        return calldata(
+            "swap(address,(address,address,uint24,int24,address),(bool,int256,uint160))", self.emitter, self.key, trade
         )
+
+    def swap(self, zero_for_one: bool, amount: int, limit: int) -> tuple[int, int]:
+        answer = self.world.raw_call(self.caller, self.swap_data(zero_for_one, amount, limit))
+        amount0, amount1 = decode(("int128", "int128"), answer)
         return -amount0, -amount1
+
+    def known_as(self) -> tuple[Found, FactoryConfig]:
+        assert isinstance(self.bare, V4Pool)
+        manager = FactoryConfig(name="local", family="uniswap_v4", address=self.bare.manager)
+        return Found(self.bare.FAMILY, self.bare.address, self.bare.manager, self.bare.seed()), manager
 
     def set_protocol_fee(self, part0: int, part1: int) -> None:
         self.world.call(
@@ -325,9 +389,23 @@ def real_pool(family: type[ConcentratedPool], fee: int, spacing: int) -> RealPoo
     return deploy(family, fee, spacing)
 
 
+def calldata(signature: str, *arguments: Any) -> bytes:
+    """A call of `name(types)`."""
+    return keccak(signature.encode())[:4] + encode(_kinds(signature), arguments)
+
+
+def hexed(data: bytes) -> str:
+    """0x-hex of bytes."""
+    return "0x" + data.hex()
+
+
 def unhex(text: str) -> bytes:
     """Bytes of 0x-hex."""
     return bytes.fromhex(text.removeprefix("0x"))
+
+
+def _mapped(key: int, slot: int) -> int:
+    return int.from_bytes(keccak(encode(["int256", "uint256"], [key, slot])), "big")
 
 
 def _kinds(signature: str) -> list[str]:

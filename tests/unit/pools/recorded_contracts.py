@@ -8,6 +8,7 @@ from typing import Any
 import pyrevm
 
 from infra.chain.keccak import keccak
+from schemas.reads import Code, Read, Slot
 from tests.shared_data import recorded
 
 CALLER = "0x" + "44" * 20
@@ -78,14 +79,19 @@ class World:
         self.evm = pyrevm.EVM(spec_id=spec)
         self.evm.set_block_env(pyrevm.BlockEnv(timestamp=time, number=1))
         self.evm.insert_account_info(CALLER, pyrevm.AccountInfo(balance=10**30))
+        self.codes: dict[str, bytes] = {}
 
     def put(self, address: str, runtime: bytes, slots: dict[int, int], balance: int = 0) -> None:
+        self.codes[address] = runtime
         self.evm.insert_account_info(address, pyrevm.AccountInfo(code=runtime, balance=balance))
         for slot, value in slots.items():
-            # Loaded under a snapshot that is taken back, or every slot but the first would be a warm write of the transaction.
-            checkpoint = self.evm.snapshot()
-            self.evm.insert_account_storage(address, slot, value)
-            self.evm.revert(checkpoint)
+            self.store(address, slot, value)
+
+    def store(self, address: str, slot: int, value: int) -> None:
+        # Loaded under a snapshot that is taken back, or every slot but the first would be a warm write of the transaction.
+        checkpoint = self.evm.snapshot()
+        self.evm.insert_account_storage(address, slot, value)
+        self.evm.revert(checkpoint)
 
     def token(self, address: str, number: int) -> None:
         self.put(address, TOKEN_CODE, {0: number})
@@ -104,3 +110,21 @@ class World:
 
     def slot(self, address: str, slot: int) -> int:
         return int(self.evm.storage(address, slot))
+
+    def answer(self, read: Read) -> bytes | None:
+        """What a chain that is this world answers to a read."""
+        if isinstance(read, Slot):
+            return self.slot(shown(read.address), int.from_bytes(read.key, "big")).to_bytes(32, "big")
+        if isinstance(read, Code):
+            return self.codes.get(shown(read.address), b"")
+        checkpoint = self.evm.snapshot()
+        try:
+            return bytes(self.evm.message_call(caller=CALLER, to=shown(read.to), calldata=read.data))
+        except RuntimeError:
+            return None
+        finally:
+            self.evm.revert(checkpoint)
+
+
+def shown(address: bytes) -> str:
+    return "0x" + address.hex()

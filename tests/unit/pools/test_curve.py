@@ -14,16 +14,15 @@ from hypothesis import strategies as st
 from infra.chain.keccak import keccak
 from operators.pools import curve, curve_ng
 from operators.pools.base import BadLog, BadLogReason, BadState, Limits, Pool, QuoteRefusal, QuoteRefused
-from operators.pools.curve import CurvePool, refusal_of
+from operators.pools.curve import CurvePool
 from operators.pools.curve_math import crypto
 from operators.pools.curve_math.ramp import Ramp, fixed
 from operators.pools.curve_math.stable import Form, balance_after, balance_at, invariant
 from operators.pools.curve_meta import base_rate, get_dy_underlying
 from operators.pools.curve_ng import CurveNgPool
-from operators.pools.stableswap import NATIVE_COIN, CurveRefusal, StableSwap
+from operators.pools.stableswap import CurveRefusal, StableSwap
 from operators.pools.words import Reverts, checked_div, u256
 from schemas.logs import Log
-from schemas.pools import GOLDEN
 from tests.shared_data import needs_data
 from tests.unit.pools.recorded_contracts import code, receipts, storage, timestamp
 from tests.unit.pools.test_curve_bytecode import DEPLOYED, Deployed
@@ -163,8 +162,6 @@ def test_plain_form_and_digest(pool: StableSwap) -> None:
     refused = msgspec.structs.replace(pool, refusal=CurveRefusal.METAPOOL)
     assert refused.digest_entry() == pool.digest_entry()
     assert not refused.tradable
-    with pytest.raises(BadState):
-        type(pool).from_record(GOLDEN)
     for refusing in (pool.constant_product, lambda token: pool.quote_exact_out(token, 1)):
         with pytest.raises(QuoteRefused):
             refusing(T0)
@@ -194,15 +191,6 @@ def test_what_is_no_pool_is_refused(change: dict[str, Any]) -> None:
             type(pool).from_plain(msgspec.structs.replace(pool, **change).to_plain())
     with pytest.raises(BadState):
         CurveNgPool.from_plain(msgspec.structs.replace(ng(), offpeg_multiplier=10**15).to_plain())
-
-
-def test_refusals_of_deployed_pools() -> None:
-    known = next(code_hash for code_hash, name in curve.KNOWN_CODE.items() if name == "3pool")
-    assert refusal_of(known, (T0, T1)) == ("3pool", "")
-    assert refusal_of(known, (T0, NATIVE_COIN))[1] == CurveRefusal.NATIVE_COIN
-    assert refusal_of(known, (T0,), metapool=True)[1] == CurveRefusal.METAPOOL
-    assert refusal_of(known, (T0,), lending=True)[1] == CurveRefusal.LENDING
-    assert refusal_of(bytes(32), (T0, T1)) == ("", CurveRefusal.UNKNOWN_IMPLEMENTATION)
 
 
 @pytest.mark.parametrize(

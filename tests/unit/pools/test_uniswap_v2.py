@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from math import exp, isclose
 
-import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -12,9 +11,9 @@ from hypothesis import strategies as st
 from infra.chain.keccak import keccak
 from operators.pools import FAMILIES, LOG_TOPICS, by_topic
 from operators.pools.base import BadLog, BadLogReason, BadState, Limits, QuoteRefusal, QuoteRefused
+from operators.pools.records import refused
 from operators.pools.uniswap_v2 import SYNC_TOPIC, UINT112_MAX, V2Pool
 from schemas.logs import Log
-from schemas.pools import GOLDEN
 
 A, T0, T1, OTHER = (bytes([number]) * 20 for number in (1, 2, 3, 9))
 
@@ -41,44 +40,34 @@ def test_the_family_is_listed_and_found_by_its_topic() -> None:
     assert SYNC_TOPIC in LOG_TOPICS
 
 
-def test_needs_are_the_slots_a_swap_touches() -> None:
-    (need,) = V2Pool.needs(A)
-    assert need.address == A
+def test_the_slots_are_those_a_swap_touches() -> None:
+    (need,) = pool().slots()
+    assert need.address == pool().holder == A
+    assert pool().log_sources == (A,)
+    assert pool().probes() == ()
     assert [int.from_bytes(key, "big") for key in need.keys] == [6, 7, 8, 9, 10, 12]
 
 
 # ---------------------------------------------------------------- states
 
 
-def test_from_record_and_plain_form() -> None:
-    state = V2Pool.from_record(GOLDEN)
-    assert (state.address, state.fee_pips, state.reserve0, state.reserve1) == (
-        GOLDEN.address, 3000, GOLDEN.reserve0, GOLDEN.reserve1)  # fmt: skip
-    assert state.tokens == (GOLDEN.token0.address, GOLDEN.token1.address)
+def test_plain_form() -> None:
+    state = pool()
     assert V2Pool.from_plain(state.to_plain()) == state
     assert all(type(value) in (bytes, int, str) for value in state.to_plain())
 
 
 def test_a_refused_pool_is_kept_but_not_tradable() -> None:
-    state = V2Pool.from_record(msgspec.structs.replace(GOLDEN, refusal="transfer_tax"))
+    state = refused(pool(), "transfer_tax")
     assert state.refusal == "transfer_tax"
     assert not state.tradable
-    assert state.apply(Log(state.address, (SYNC_TOPIC,), (5).to_bytes(32, "big") * 2, 0, 0)).refusal == "transfer_tax"
+    assert state.apply(sync(5, 5)).refusal == "transfer_tax"
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"family": "curve"},
-        {"reserve0": 2**112},
-        {"reserve1": 2**112},
-        {"fee_pips": 1_000_000},
-        {"token1": GOLDEN.token0},
-    ],
-)
-def test_a_record_that_is_no_pair_is_refused(change: dict[str, object]) -> None:
-    with pytest.raises(BadState):
-        V2Pool.from_record(msgspec.structs.replace(GOLDEN, **change))
+def test_time_changes_nothing() -> None:
+    state = pool()
+    assert not V2Pool.TIMED
+    assert state.at(2**40) is state
 
 
 @pytest.mark.parametrize(
@@ -89,6 +78,11 @@ def test_a_record_that_is_no_pair_is_refused(change: dict[str, object]) -> None:
         (A, T0, T1, 3000, "1", 1, ""),
         (A, T0, T1, 3000, -1, 1, ""),
         (b"", T0, T1, 3000, 1, 1, ""),
+        (A, T0, T0, 3000, 1, 1, ""),
+        (A, T0, T1, 3000, 2**112, 1, ""),
+        (A, T0, T1, 3000, 1, 2**112, ""),
+        (A, T0, T1, 1_000_000, 1, 1, ""),
+        (A, T0, T1, 3000, True, 1, ""),
     ],
 )
 def test_plain_data_that_is_no_state_is_refused(plain: tuple[object, ...]) -> None:

@@ -14,7 +14,6 @@ from operators.pools.uniswap_v4 import (
     PROTOCOL_FEE_TOPIC,
     SWAP_TOPIC,
     V4Pool,
-    log_key,
     pool_key,
 )
 from operators.pools.v3_math.tick_math import MAX_TICK, MIN_TICK
@@ -62,16 +61,15 @@ def test_topics_are_the_hashes_of_the_events() -> None:
         keccak(b"ProtocolFeeUpdated(bytes32,uint24)"),
     ) == V4Pool.LOG_TOPICS
     assert not set(V4Pool.LOG_TOPICS) & set(V3Pool.LOG_TOPICS)
-    assert V4Pool.needs(b"") == ()
 
 
 def test_a_pool_of_the_singleton_has_a_name_of_20_bytes() -> None:
     key = pool_key(MANAGER, ID)
     assert len(key) == 20
-    assert pool().address == key == log_key(swapped())
+    assert pool().address == key == V4Pool.key_of(swapped())
     assert len({key, pool_key(FAKE, ID), pool_key(MANAGER, OTHER_ID), MANAGER}) == 4
     with pytest.raises(BadLog, match="names no pool"):
-        log_key(Log(MANAGER, (SWAP_TOPIC,), b"", 0, 0))
+        V4Pool.key_of(Log(MANAGER, (SWAP_TOPIC,), b"", 0, 0))
 
 
 # ---------------------------------------------------------------- states
@@ -97,7 +95,13 @@ def test_an_initialize_log_is_a_pool() -> None:
 )
 def test_hooks_and_dynamic_fees_are_kept_but_not_modelled(log_: Log, refusal: str) -> None:
     state = V4Pool.from_initialize(log_).apply(modify(-600, 600, 10**18)).apply(swapped(fee=77))
-    assert (state.refusal, state.tradable, state.sqrt_price) == (refusal, False, Q96 + 1)
+    assert (state.refusal, state.tradable, state.sqrt_price, len(state.ticks)) == (refusal, False, 0, 0)
+    assert state == V4Pool.from_initialize(log_)
+    for bad, reason in ((modify(0, 60, 1, OTHER_ID), "wrong_contract"), (log(b"\7" * 32, ID), "wrong_topic")):
+        with pytest.raises(BadLog, match=reason):
+            state.apply(bad)
+    with pytest.raises(QuoteRefused, match="not_modelled"):
+        next(state.ranges(True))
     assert V4Pool.from_plain(state.to_plain()) == state
     for quote in (state.quote, state.quote_exact_out):
         with pytest.raises(QuoteRefused, match=f"not_modelled.*{refusal}"):

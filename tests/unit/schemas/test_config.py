@@ -60,7 +60,7 @@ def test_what_is_dumped_loads_the_same(tmp_path: Path, content: dict[str, dict[s
         ("chain", "colour", "red", "chain.colour: Extra inputs are not permitted"),
         ("kafka", "topic_prefix", "no spaces", "kafka.topic_prefix: String should match pattern"),
         ("ingest", "reorg_depth", 65, "ingest.reorg_depth: Input should be less than or equal to 64"),
-        ("ingest", "pools", ["0x12"], "ingest.pools.0: Value error, expected an address"),
+        ("ingest", "pools", ["0x12"], "ingest.pools.0.address: Value error, expected an address"),
         ("decide", "min_net_wei", -1, "decide.min_net_wei: Input should be greater than or equal to 0"),
         ("decide", "min_net_wei", 1.5, "decide.min_net_wei: Value error, expected wei"),
         ("submit", "live", True, "submit: Value error, live = true needs relays, owner_key, relay_identity_key"),

@@ -11,6 +11,8 @@ from schemas.submissions import SubmissionStatus
 from schemas.topics import topic
 from tests.unit.settlement.world import (
     BASE_FEE,
+    DOLLAR,
+    DOLLAR_RATE,
     FEE,
     GAS,
     GROSS,
@@ -223,6 +225,15 @@ def test_what_could_not_be_built_or_signed_names_no_bundle_and_counts() -> None:
 
 
 # ---------------------------------------------------------------- reorgs
+
+
+def test_profit_in_another_token_counts_at_the_decisions_own_rate() -> None:
+    mine = decision(5, 101, gross=40_000_001, anchor=DOLLAR, rate=DOLLAR_RATE)
+    (row,) = run([mine, submission(mine), block(100), block(101, [ours(mine)]), block(102)])
+    wei = 40_000_001 * 10**18 // (3003 * 10**6)
+    assert (row.outcome, row.realised_gross, row.predicted_gross, row.error) == (Outcome.INCLUDED, wei, wei, 0)
+    (short,) = run([mine, submission(mine), block(100), block(101, [ours(mine, gross=40_000_000)]), block(102)])
+    assert short.error == 40_000_000 * 10**18 // (3003 * 10**6) - wei and short.reason == "gross_differs"
 
 
 def test_included_retracted_included_again() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.settlement.facts import DEPOSIT, TRANSFER, WITHDRAWAL, anchor_delta, block_facts, pack_moves
+from operators.settlement.facts import DEPOSIT, TRANSFER, WITHDRAWAL, block_facts, pack_moves, token_deltas
 from schemas.event import assemble
 from schemas.logs import Log
 from schemas.pools import GOLDEN as POOL
@@ -34,7 +34,7 @@ def word(address: bytes) -> bytes:
 
 
 def delta(log: Log) -> int:
-    return anchor_delta(log, ANCHOR, ACCOUNTS)
+    return dict(token_deltas([log], [ANCHOR], ACCOUNTS)).get(ANCHOR, 0)
 
 
 def test_topics_are_the_keccak_of_their_signatures() -> None:
@@ -69,6 +69,18 @@ def test_other_tokens_and_other_shapes_change_nothing() -> None:
     assert delta(Log(ANCHOR, (b"\x01" * 32, word(STRANGER), word(OWNER)), amount, 0, 0)) == 0
 
 
+def test_each_anchor_token_has_a_change_of_its_own() -> None:
+    other = b"\x99" * 20
+    amount = (5).to_bytes(32, "big")
+    logs = [
+        transfer(STRANGER, OWNER, 7),
+        Log(other, (TRANSFER, word(STRANGER), word(OWNER)), amount, 0, 1),
+        transfer(OWNER, STRANGER, 7),
+    ]
+    assert token_deltas(logs, [ANCHOR, other], ACCOUNTS) == ((other, 5),)
+    assert token_deltas(logs, [ANCHOR], ACCOUNTS) == ()
+
+
 @given(
     st.lists(
         st.tuples(
@@ -90,12 +102,16 @@ def test_our_transactions_are_those_that_owner_or_executor_sent() -> None:
     mine, theirs = decision(1, 101), Tx(b"\x33" * 32)
     facts = block(101, [theirs, ours(mine)])
     assert [o.tx_hash for o in facts.own] == [tx_of(mine)]
-    assert (facts.own[0].tx_index, facts.own[0].anchor_delta, facts.own[0].native_delta) == (1, 10**16, -FEE)
+    assert (facts.own[0].tx_index, facts.own[0].deltas, facts.own[0].native_delta) == (
+        1,
+        ((ANCHOR, 10**16),),
+        -FEE,
+    )
 
 
 def test_a_strangers_call_of_the_executor_is_not_ours() -> None:
     event = block_event(101, [ours(decision(1, 101))])
-    assert not block_facts(event, ANCHOR, frozenset((EXECUTOR,))).own  # type: ignore[union-attr]
+    assert not block_facts(event, [ANCHOR], frozenset((EXECUTOR,))).own  # type: ignore[union-attr]
 
 
 def test_an_untraced_transaction_has_no_native_delta() -> None:

@@ -171,7 +171,7 @@ def test_realised_money_is_what_the_standing_chain_moved(history: History, seed:
     rows = last_rows(run(mingled(history.streams, seed)))
     known = {s.tx_hash for s in history.submissions}
     on_chain = [(b, o) for b in history.chain for o in b.own if o.tx_hash in known]
-    moved = sum(o.anchor_delta + (o.native_delta or 0) for _, o in on_chain)
+    moved = sum(sum(delta for _, delta in o.deltas) + (o.native_delta or 0) for _, o in on_chain)
     settled = [r for r in rows.values() if r.outcome in (Outcome.INCLUDED, Outcome.REVERTED)]
     assert sum(r.realised_net or 0 for r in settled) == moved
     assert {(r.tx_hash, r.block_hash) for r in settled} == {(o.tx_hash, b.block_hash) for b, o in on_chain}

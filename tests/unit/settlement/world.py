@@ -15,7 +15,7 @@ from schemas.decisions import ChosenCall, DecisionRecord, EventKind
 from schemas.event import Event, assemble
 from schemas.ids import with_id
 from schemas.logs import Log, LogsRecord
-from schemas.opportunities import Hop, Strategy
+from schemas.opportunities import NATIVE_RATE, Hop, Rate, Strategy
 from schemas.receipts import NativeBalance, Receipt, ReceiptsRecord, WatchedTransaction
 from schemas.record import Sequenced
 from schemas.settlements import SettlementRecord
@@ -24,6 +24,9 @@ from schemas.types import ZERO_HASH, Signed, Wide
 
 CHAIN = 1
 OWNER, EXECUTOR, ANCHOR = b"\x0a" * 20, b"\x0b" * 20, b"\xc0" * 20
+#: A second anchor token, and what its base unit is worth: six decimals, at about 3000 to the coin.
+DOLLAR, DOLLAR_RATE = b"\xdd" * 20, Rate(Wide(10**18), Wide(3003 * 10**6))
+ANCHORS = (ANCHOR, DOLLAR)
 ACCOUNTS = frozenset((OWNER, EXECUTOR))
 POOL_A, POOL_B, OTHER_POOL = b"\x06" * 20, b"\x07" * 20, b"\x08" * 20
 BASE_FEE, TIP_PER_GAS, GAS, GROSS = 10**9, 10**8, 150_000, 10**16
@@ -50,16 +53,19 @@ def decision(
     gross: int = GROSS,
     kind: EventKind = EventKind.BLOCK,
     cancels: tuple[bytes, ...] = (),
+    anchor: bytes = ANCHOR,
+    rate: Rate = NATIVE_RATE,
 ) -> DecisionRecord:
     hops = tuple(
-        Hop(pool, "uniswap_v2", True, ANCHOR, b"\x9e" * 20, Wide(10**18), Wide(10**18)) for pool in (POOL_A, POOL_B)
+        Hop(pool, "uniswap_v2", True, anchor, b"\x9e" * 20, Wide(10**18), Wide(10**18)) for pool in (POOL_A, POOL_B)
     )
     gas_cost, tip = GAS * BASE_FEE, GAS * TIP_PER_GAS
     call = ChosenCall(
         opportunity_id=h("opportunity", seq), strategy=Strategy.BACKRUN if target else Strategy.CYCLE, target=target,
         target_raw=b"\x02", hops=hops, sender=OWNER, to=EXECUTOR, nonce=0, gas_limit=2 * GAS,
         max_fee=Wide(BASE_FEE + TIP_PER_GAS), priority_fee=Wide(TIP_PER_GAS), data=b"", gas_used=GAS, base_fee=BASE_FEE,
-        gross=Wide(gross), gas_cost=Wide(gas_cost), tip=Wide(tip), net=Signed(gross - gas_cost - tip),
+        gross=Wide(gross), rate=rate, gross_wei=Wide(rate.in_wei(gross)), gas_cost=Wide(gas_cost), tip=Wide(tip),
+        net=Signed(rate.in_wei(gross) - gas_cost - tip),
     )  # fmt: skip
     return _decision(seq, kind, target_block - 1, target_block, call, cancels)
 
@@ -112,6 +118,7 @@ class Tx:
     gross: int = 0
     pools: tuple[bytes, ...] = ()
     traced: bool = True
+    anchor: bytes = ANCHOR
 
 
 def ours(
@@ -120,12 +127,12 @@ def ours(
     assert decided.chosen is not None
     brought = (int(decided.chosen.gross) if gross is None else gross) if status else 0
     pools = (POOL_A, POOL_B) if status else ()
-    return Tx(tx_of(decided), OWNER, status, gas, brought, pools, traced)
+    return Tx(tx_of(decided), OWNER, status, gas, brought, pools, traced, decided.chosen.hops[0].token_in)
 
 
-def transfer(sender: bytes, to: bytes, amount: int, index: int = 0) -> Log:
+def transfer(sender: bytes, to: bytes, amount: int, index: int = 0, token: bytes = ANCHOR) -> Log:
     topics = (TRANSFER, bytes(12) + sender, bytes(12) + to)
-    return Log(address=ANCHOR, topics=topics, data=amount.to_bytes(32, "big"), tx_index=index, log_index=0)
+    return Log(address=token, topics=topics, data=amount.to_bytes(32, "big"), tx_index=index, log_index=0)
 
 
 def block_event(
@@ -163,14 +170,19 @@ def block_event(
 
 def _watched(tx: Tx, index: int, price: int) -> WatchedTransaction:
     logs = (
-        (transfer(POOL_B, EXECUTOR, tx.gross, index), transfer(EXECUTOR, OWNER, tx.gross, index)) if tx.status else ()
+        (
+            transfer(POOL_B, EXECUTOR, tx.gross, index, tx.anchor),
+            transfer(EXECUTOR, OWNER, tx.gross, index, tx.anchor),
+        )
+        if tx.status
+        else ()
     )
     native = NativeBalance(OWNER, Wide(RICH), Wide(RICH - tx.gas * price))
     return WatchedTransaction(tx.hash, logs, (native,) if tx.traced else None)
 
 
 def block(number: int, txs: Sequence[Tx] = (), **more: object) -> BlockFacts:
-    facts = block_facts(block_event(number, txs, **more), ANCHOR, ACCOUNTS)  # type: ignore[arg-type]
+    facts = block_facts(block_event(number, txs, **more), ANCHORS, ACCOUNTS)  # type: ignore[arg-type]
     assert facts is not None
     return facts
 

@@ -10,7 +10,7 @@ import pytest
 from operators.simulation.engine import Refusal, UnknownAccounts
 from operators.simulation.hashes import EMPTY_CODE_HASH
 from operators.simulation.model import ABSENT, AccountView, Authorization, BlockEnv, Transaction, Witness
-from operators.simulation.packed import BadPackedWitness, pack, unpack
+from operators.simulation.packed import BadPackedWitness, PackedState, pack, unpack
 from operators.simulation.revm_engine import Budget, RevmEngine, SystemCallRefused, available
 from schemas.opportunities import VerdictKind
 from schemas.pools import AccountSlots
@@ -186,7 +186,7 @@ def test_the_packed_form_is_the_same_from_both_sides(engine):
     assert sluice_evm.Witness.parse(packed, store).views() == known.accounts
     back = unpack(packed)
     assert (back.accounts, back.codes) == (known.accounts, known.codes)
-    assert engine.execute_each_packed(packed, ENV, [TX]) == engine.execute_each(known, ENV, [TX])
+    assert engine.execute_each(PackedState((packed,), {}), ENV, [TX]) == engine.execute_each(known, ENV, [TX])
 
 
 def test_mutated_packed_witnesses_are_read_alike_or_refused_by_both(engine):
@@ -209,8 +209,7 @@ def test_mutated_packed_witnesses_are_read_alike_or_refused_by_both(engine):
         except BadPackedWitness:
             with pytest.raises(sluice_evm.WitnessError):
                 sluice_evm.Witness.parse(bytes(bad), sluice_evm.CodeStore())
-            with pytest.raises(BadPackedWitness):
-                engine.execute_each_packed(bytes(bad), ENV, [TX])
+            assert run(engine, PackedState((bytes(bad),), {})).reason == Refusal.BAD_WITNESS
         else:
             read += 1
             assert sluice_evm.Witness.parse(bytes(bad), sluice_evm.CodeStore()).views() == ours.accounts

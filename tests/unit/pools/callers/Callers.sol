@@ -35,8 +35,9 @@ contract Deployer {
         returns (address pool)
     {
         parameters = Parameters(address(this), token0, token1, fee, spacing);
+        bytes32 salt = keccak256(abi.encode(token0, token1, fee));
         assembly {
-            pool := create(0, add(code, 32), mload(code))
+            pool := create2(0, add(code, 32), mload(code), salt)
         }
         require(pool != address(0), "no pool");
     }

@@ -1,0 +1,356 @@
+"""Listing the routes through changed pools by branch and bound over the anchored tables: compiled code over a `Store`.
+
+A changed arc is put in each place of a route. Before it there is a way from the anchor, behind it one to the anchor; both are walked hop by hop,
+and a step is taken only if the best way on that the tables know leads above the threshold. Tables never promise less than there is, so
+every route above the threshold is listed; they promise hardly more, so the work follows the routes.
+
+**The threshold.** A route earns something only if its log price `s` is above 0. To earn more than a cost `F`, no hop may be too shallow: a hop of
+depth `D` (see `floors`) at which the price before it is `P` takes at most `(exp(s/2) - 1)**2 * D * exp(-P)` of gross, written with
+`s = P + w + S` as `(exp((w + S)/2) - exp(-P/2))**2 * D`. It grows with `P` and with `S`, so bounds on both bound it; for the changed arc
+it becomes a threshold on the way behind it, or on the way before it. A listed route is held to all its hops at once (`Moebius` form).
+"""
+
+from __future__ import annotations
+
+from math import exp, inf, log, sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from operators.search.kernels import apart, bound, entry, inner
+from operators.search.store import (
+    BACK, DEGREE, DEPTH, FIRST, FROM, LINK, NEXT, NONE, POOL, PRICE, START, TAIL, TO, Floats, Ints, Store
+)  # fmt: skip
+
+#: Logarithms are rounded; a route whose log price is this close to 0 is left to the exact integers.
+ROUNDING = 1e-9
+#: Sums of the same prices in another order differ by less than this; bounds give that much way.
+_ORDER = 1e-11
+_MARGIN = ROUNDING + _ORDER
+MOST_HOPS = 5
+
+#: Rows of `Walks.step`: tokens; next and last link to look at, and how; the links taken; tokens it must not touch; the hop it stands at.
+_TOKEN, _AT, _END, _HOW, _TAKEN, _BANNED, _LEVEL = range(7)
+#: The column of `Walks.price` with the price of the whole way.
+_WHOLE = MOST_HOPS + 1
+#: How to look: at the link with the anchor, at the token's links, at the anchor's links.
+_CLOSE, _SCAN, _ACROSS = 0, 1, 2
+
+#: Columns of `Found.number`.
+LOG_PRICE, GROSS, COST = 0, 1, 2
+#: Columns of the pools given to `list_routes`: first arc, number of arcs, turn.
+FIRST_ARC, ARCS, TURN = 0, 1, 2
+
+
+class Walks(NamedTuple):
+    """Two walks that can be taken up again, one in each way: from the changed arc to the anchor, and back from it to where the route comes from.
+
+    (2, 7, MOST_HOPS + 1) steps by the rows above; (2, MOST_HOPS + 2) the price up to each token.
+    """
+
+    step: Ints
+    price: Floats
+
+
+class Found(NamedTuple):
+    """Where listed routes are written: (N, MOST_HOPS) arcs in hop order, NONE behind the last; (N, 3) log price, gross bound, cost."""
+
+    arc: Ints
+    number: Floats
+
+
+class Costs(NamedTuple):
+    """(2, K) in base units of each anchor: what a route costs whatever its pools, and a unit of gas; (P,) gas of each pool."""
+
+    floor: Floats
+    gas: Floats
+
+
+def new_walks() -> Walks:
+    """The memory of the walks."""
+    return Walks(np.zeros((2, 7, MOST_HOPS + 1), np.int32), np.zeros((2, MOST_HOPS + 2)))
+
+
+def room_for(routes: int) -> Found:
+    """Memory for so many routes."""
+    return Found(np.full((routes, MOST_HOPS), NONE, np.int32), np.zeros((routes, 3)))
+
+
+# ---------------------------------------------------------------- walking
+
+
+@inner
+def _enter(store: Store, walks: Walks, way: int, level: int, token: int, anchor: int, left: int, price: float) -> None:
+    walks.step[way, _LEVEL, 0] = level
+    walks.step[way, _TOKEN, level] = token
+    walks.price[way, level] = price
+    how, at, end = _CLOSE, 0, 1
+    if left > 1:
+        # Between two anchors, whichever has fewer neighbours.
+        across = left == 2 and token < len(store.hub) and store.token[anchor, DEGREE] < store.token[token, DEGREE]
+        how, centre = (_ACROSS, anchor) if across else (_SCAN, token)
+        at = store.token[centre, START]
+        end = at + store.token[centre, DEGREE]
+    walks.step[way, _HOW, level], walks.step[way, _AT, level], walks.step[way, _END, level] = how, at, end
+
+
+@inner
+def _next_way(store: Store, walks: Walks, way: int, anchor: int, hops: int, bans: int, least: float) -> bool:
+    """Go on to the next way of exactly `hops` hops above `least`; False when there is none left."""
+    step = walks.step[way]
+    while step[_LEVEL, 0] >= 0:
+        level = step[_LEVEL, 0]
+        token, before, how, at = step[_TOKEN, level], walks.price[way, level], step[_HOW, level], step[_AT, level]
+        if at >= step[_END, level]:
+            step[_LEVEL, 0] -= 1
+            continue
+        step[_AT, level] += 1
+        if how == _CLOSE:
+            link = store.near_link[token, anchor]
+            if link != NONE and before + store.price[way, link] > least:
+                step[_TAKEN, level] = link
+                walks.price[way, _WHOLE] = before + store.price[way, link]
+                return True
+            continue
+        link, other = at, store.head[at]
+        if how == _ACROSS:
+            link = store.near_link[other, token]
+            if other == token or link == NONE:
+                continue
+            link = store.link[link, BACK]
+        price = store.price[way, link]
+        if price == -inf or other <= anchor:  # anchors are the first tokens, and those up to this one are left out
+            continue
+        left, so_far = hops - level - 1, before + price
+        if so_far + bound(store, way, other, anchor, left, token) <= least or _is_taken(step, level, bans, other):
+            continue
+        step[_TAKEN, level] = link
+        _enter(store, walks, way, level + 1, other, anchor, left, so_far)
+    return False
+
+
+@inner
+def _is_taken(step: Ints, level: int, bans: int, token: int) -> bool:
+    for earlier in range(level):
+        if step[_TOKEN, earlier] == token:
+            return True
+    for ban in range(bans):
+        if step[_BANNED, ban] == token:
+            return True
+    return False
+
+
+# ---------------------------------------------------------------- thresholds
+
+
+@inner
+def _least_behind(price: float, before: float, shallow: float) -> float:
+    """What the way behind an arc of this price must be above, when the way before it has the price `before`."""
+    return 2.0 * log(shallow + exp(-before / 2.0)) - price - _MARGIN
+
+
+@inner
+def _least_before(price: float, behind: float, shallow: float) -> float:
+    """What the way before an arc of this price must be above, when no way behind it has a better price than `behind`."""
+    if behind == inf:
+        return -inf
+    if shallow == 0.0:
+        return -price - behind - _MARGIN
+    room = exp((price + behind + ROUNDING) / 2.0) - shallow
+    return -2.0 * log(room) - _ORDER if room > 0.0 else inf
+
+
+# ---------------------------------------------------------------- listing
+
+
+@entry
+def list_routes(
+    store: Store, changed: Ints, pools: Ints, costs: Costs, most_hops: int, walks: Walks, found: Found
+) -> int:
+    """Write every route of 2 to `most_hops` hops through one of the pools `changed` that may earn more than it costs.
+
+    `pools` has a row for each pool: its first arc, the number of its arcs, and its turn: the position in `changed`, of all others a
+    number above these. Returns how many routes there are, also when `found` has no room for all of them: those are counted, not written.
+    """
+    count = 0
+    for position in range(len(changed)):
+        pool = changed[position]
+        for arc in range(pools[pool, FIRST_ARC], pools[pool, FIRST_ARC] + pools[pool, ARCS]):
+            if store.offer[arc, PRICE] == -inf:
+                continue
+            link = store.arc[arc, LINK]
+            token, other = store.link[link, TAIL], store.head[link]
+            # A route is listed from the first anchor in it.
+            for anchor in range(min(token, other, len(store.hub) - 1) + 1):
+                cost = costs.floor[0, anchor] + costs.floor[1, anchor] * costs.gas[pool]
+                shallow = sqrt(cost / store.offer[arc, DEPTH]) if cost > 0.0 else 0.0
+                first, end = (0, 1) if token == anchor else (1, most_hops if other == anchor else most_hops - 1)
+                for hops in range(first, end):
+                    behind = 0 if other == anchor else most_hops - 1 - hops
+                    count = _list_around(store, arc, anchor, hops, behind, shallow, pools, costs, walks, found, count)
+    return count
+
+
+@inner
+def _list_around(
+    store: Store,
+    arc: int,
+    anchor: int,
+    hops: int,
+    most_behind: int,
+    shallow: float,
+    pools: Ints,
+    costs: Costs,
+    walks: Walks,
+    found: Found,
+    count: int,
+) -> int:
+    """The routes with exactly `hops` hops before the arc, and up to `most_behind` behind it; 0 hops where it begins or ends in the anchor."""
+    link, price = store.arc[arc, LINK], store.offer[arc, PRICE]
+    token, other = store.link[link, TAIL], store.head[link]
+    before = bound(store, FROM, token, anchor, hops, other)
+    if before == -inf:
+        return count
+    behind = 0.0 if most_behind == 0 else -inf
+    for number in range(1, most_behind + 1):
+        behind = max(behind, bound(store, TO, other, anchor, number, token))
+    if before + price + behind <= -_MARGIN:
+        return count
+    least = _least_before(price, behind, shallow)
+    if before <= least:
+        return count
+    if hops > 0:
+        walks.step[FROM, _BANNED, 0] = other
+        _enter(store, walks, FROM, 0, token, anchor, hops, 0.0)
+    so_far, more = 0.0, True
+    while more:
+        if hops > 0:
+            if not _next_way(store, walks, FROM, anchor, hops, 1, least):
+                break
+            so_far = walks.price[FROM, _WHOLE]
+        else:
+            more = False
+        count = _list_behind(
+            store, arc, anchor, hops, so_far, most_behind, shallow, pools, costs, walks, found, count
+        )  # fmt: skip
+    return count
+
+
+@inner
+def _list_behind(
+    store: Store,
+    arc: int,
+    anchor: int,
+    hops: int,
+    before: float,
+    most_behind: int,
+    shallow: float,
+    pools: Ints,
+    costs: Costs,
+    walks: Walks,
+    found: Found,
+    count: int,
+) -> int:
+    """The routes whose `hops` hops before the arc are known and have the price `before`."""
+    link, price = store.arc[arc, LINK], store.offer[arc, PRICE]
+    token, other = store.link[link, TAIL], store.head[link]
+    least = -before - price - _MARGIN
+    deep = shallow == 0.0
+    for level in range(hops):
+        walks.step[TO, _BANNED, level] = walks.step[FROM, _TOKEN, level]
+    for behind in range(1 if most_behind else 0, most_behind + 1):
+        best = bound(store, TO, other, anchor, behind, token)
+        if best > least and not deep:
+            least, deep = _least_behind(price, before, shallow), True
+        if best <= least:
+            continue
+        if behind > 0:
+            _enter(store, walks, TO, 0, other, anchor, behind, 0.0)
+        more = True
+        while more:
+            if behind == 0:
+                more = False
+            elif not _next_way(store, walks, TO, anchor, behind, hops, least):
+                break
+            count = _list_pools(store, arc, anchor, hops, behind, pools, costs, walks, found, count)
+    return count
+
+
+# ---------------------------------------------------------------- pools of a route
+
+
+@inner
+def _list_pools(
+    store: Store,
+    arc: int,
+    anchor: int,
+    before: int,
+    behind: int,
+    pools: Ints,
+    costs: Costs,
+    walks: Walks,
+    found: Found,
+    count: int,
+) -> int:
+    """Choose the pools on the links walked in every way that stays above 0."""
+    apart()
+    hops, own_pool = before + 1 + behind, store.arc[arc, POOL]
+    first = np.empty(MOST_HOPS, np.int32)
+    chosen = np.empty(MOST_HOPS, np.int32)
+    rest = np.empty(MOST_HOPS + 1)
+    sums = np.empty(MOST_HOPS + 1)
+    rest[hops], sums[0] = 0.0, 0.0
+    for hop in range(hops - 1, -1, -1):
+        first[hop], best = arc, store.offer[arc, PRICE]
+        if hop != before:
+            link = walks.step[TO, _TAKEN, hop - before - 1] if hop > before else store.link[walks.step[FROM, _TAKEN, before - 1 - hop], BACK]
+            first[hop], best = store.link[link, FIRST], store.price[TO, link]
+        rest[hop] = rest[hop + 1] + best
+    hop = 0
+    chosen[0] = first[0]
+    while hop >= 0:
+        candidate = chosen[hop]
+        if candidate == NONE:
+            hop -= 1
+            if hop >= 0:
+                chosen[hop] = NONE if hop == before else store.arc[chosen[hop], NEXT]
+            continue
+        sums[hop + 1] = sums[hop] + store.offer[candidate, PRICE]
+        fits = sums[hop + 1] + rest[hop + 1] > -_MARGIN
+        if fits and hop != before:
+            pool = store.arc[candidate, POOL]
+            # Routes through several changed pools are listed with the first of these.
+            fits = pool != own_pool and pools[pool, TURN] >= pools[own_pool, TURN]
+            for earlier in range(hop):
+                if store.arc[chosen[earlier], POOL] == pool:
+                    fits = False
+        if fits and hop + 1 < hops:
+            hop += 1
+            chosen[hop] = first[hop]
+            continue
+        if fits and sums[hops] > -ROUNDING:
+            count = _judge(store, chosen, sums, hops, anchor, costs, found, count)
+        chosen[hop] = NONE if hop == before else store.arc[candidate, NEXT]
+    return count
+
+
+@inner
+def _judge(
+    store: Store, chosen: Ints, sums: Floats, hops: int, anchor: int, costs: Costs, found: Found, count: int
+) -> int:
+    """Write the route unless its gross cannot be above its cost."""
+    slope, gas = 0.0, 0.0
+    for hop in range(hops):
+        slope += exp(sums[hop]) / store.offer[chosen[hop], DEPTH]
+        gas += costs.gas[store.arc[chosen[hop], POOL]]
+    cost = costs.floor[0, anchor] + costs.floor[1, anchor] * gas
+    gain = exp((sums[hops] + ROUNDING) / 2.0) - 1.0
+    gross = gain * gain / slope if slope > 0.0 else inf
+    if cost > 0.0 and gross <= cost:
+        return count
+    if count < len(found.arc):
+        for hop in range(MOST_HOPS):
+            found.arc[count, hop] = chosen[hop] if hop < hops else NONE
+        found.number[count, LOG_PRICE], found.number[count, GROSS] = sums[hops], gross
+        found.number[count, COST] = cost
+    return count + 1

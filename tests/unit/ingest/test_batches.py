@@ -1,0 +1,114 @@
+"""Batches shrink to what a node takes and grow again; an error of one request is its own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from infra.chain.batch_size import BatchSize
+from infra.chain.errors import NodeLied, NodeUnavailable, RpcError
+from infra.chain.node import Node, call_of
+from tests.unit.ingest.scripted_node import Refusal, ScriptedNode
+
+
+def ask(url: str, count: int, **options: Any) -> list[Any]:
+    async def go() -> list[Any]:
+        async with Node(url, options.pop("timeout_s", 5.0), **options) as node:
+            return await node.batch([call_of(str, "echo", hex(i)) for i in range(count)])
+
+    return asyncio.run(go())
+
+
+def echo(method: str, params: list[Any]) -> str:
+    return params[0]
+
+
+@pytest.mark.parametrize("too_many", ["object", "413", "list"])
+def test_a_node_with_a_limit_gets_batches_within_it(too_many: str) -> None:
+    with ScriptedNode(echo, most=37, too_many=too_many) as node:
+        assert ask(node.url, 500) == [hex(i) for i in range(500)]
+        assert max(node.batches[8:]) <= 50 and sum(size > 37 for size in node.batches) < 12
+
+
+def test_a_node_that_is_too_slow_for_many_is_asked_for_less() -> None:
+    with ScriptedNode(echo, most=60, too_many="slow") as node:
+        assert ask(node.url, 120, timeout_s=0.5) == [hex(i) for i in range(120)]
+
+
+def test_a_node_without_batches_is_asked_one_by_one() -> None:
+    with ScriptedNode(echo, most=0) as node:
+        assert ask(node.url, 9) == [hex(i) for i in range(9)]
+        assert node.methods["echo"] == 9
+
+
+def test_batches_grow_where_they_are_taken() -> None:
+    with ScriptedNode(echo) as node:
+        assert len(ask(node.url, 5000)) == 5000
+        assert node.batches[0] == 100 and max(node.batches) > 200
+
+
+def test_an_error_of_one_request_stands_in_its_place() -> None:
+    def script(method: str, params: list[Any]) -> str:
+        if params[0] == "0x3":
+            raise Refusal(3, "execution reverted")
+        return params[0]
+
+    with ScriptedNode(script) as node:
+        answers = ask(node.url, 5)
+    assert isinstance(answers[3], RpcError) and answers[3].execution_failed
+    assert [a for a in answers if isinstance(a, str)] == ["0x0", "0x1", "0x2", "0x4"]
+
+
+def test_a_rate_limit_within_a_batch_is_waited_for() -> None:
+    seen: list[str] = []
+
+    def script(method: str, params: list[Any]) -> str:
+        seen.append(params[0])
+        if seen.count("0x2") == 1 and params[0] == "0x2":
+            raise Refusal(-32005, "too many requests per second")
+        return params[0]
+
+    with ScriptedNode(script) as node:
+        assert ask(node.url, 4) == ["0x0", "0x1", "0x2", "0x3"]
+        with pytest.raises(NodeUnavailable):
+            node.script = lambda method, params: (_ for _ in ()).throw(Refusal(429, "slow down"))
+            ask(node.url, 4, attempts=2)
+
+
+def test_answers_too_large_for_one_response_are_asked_for_in_parts() -> None:
+    with ScriptedNode(echo) as node:
+
+        def script(method: str, params: list[Any]) -> str:
+            if node.batches and node.batches[-1] > 10:
+                raise Refusal(-32003, "response too large")
+            return params[0]
+
+        node.script = script
+        assert ask(node.url, 40) == [hex(i) for i in range(40)]
+
+
+def test_missing_answers_are_a_lie() -> None:
+    with ScriptedNode(echo) as node:
+        node._one = lambda request: {"jsonrpc": "2.0", "id": 0, "result": "0x0"}  # type: ignore[method-assign]
+        with pytest.raises(NodeLied, match="answer_count"):
+            ask(node.url, 3)
+
+
+def test_batch_size_steps() -> None:
+    size = BatchSize(100, 400)
+    size.refused(100)
+    assert size.now == 50
+    # Others were under way with the old size; they say nothing new.
+    size.refused(100)
+    assert size.now == 50
+    for _ in range(8):
+        size.taken(50)
+    assert size.now == 100
+    size.refused(100)
+    for _ in range(15):
+        size.taken(50)
+    assert size.now == 50
+    size.refused(1)
+    assert size.now == 1
