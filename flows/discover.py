@@ -60,14 +60,13 @@ def run_discovery(config: Config, watcher: Watcher, *, read: bool) -> Discovered
 
 
 async def _run(config: Config, watcher: Watcher, read: bool) -> Discovered:
-    ours = config.executor
     async with Node(config.chain.http_url, config.chain.request_timeout_s) as node:
         chain = hexes.quantity(await node.call(str, "eth_chainId"))
         if chain != config.chain.id:
             raise NodeLied(
                 LieReason.WRONG_CHAIN, f"the node is on chain {chain}, the configuration says {config.chain.id}"
             )
-        admitter = Admitter(node, chain, config.ingest.factories, ours.owner, ours.address)
+        admitter = Admitter(node, config)
         discovery = Discovery(node, admitter.reader, chain, config.ingest.factories, journals_of(config))
         head = await blocks.head(node)
         found = {pool.address: pool for pool in map(found_of, config.ingest.pools)}

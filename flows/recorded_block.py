@@ -172,6 +172,8 @@ class RecordedBlock:
                 topic_prefix=f"block{self.bundle.number}.{time.time_ns()}.",
             ),
             ingest=IngestConfig(
+                # The node has what the block touched: a token that the block did not move in the way of a trial would be misjudged.
+                judge_tokens_every=0,
                 factories=V2_FACTORIES.get(chain_id, ()),
                 pools=tuple(PoolConfig(address=pool) for pool in sorted(self.v2_pools)),
             ),

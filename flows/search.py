@@ -5,55 +5,51 @@ Live and replay build the same flow; only source and sinks differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.inputs import Source
 from bytewax.outputs import Sink
 
-from contracts.executor import Hop as ExecutorHop
-from contracts.executor import encode_execute
+from flows.encoding import route_encoder
 from operators.decision.core import DecisionSettings
 from operators.decision.step import Decided, decide
 from operators.graph.step import graph_state
 from operators.market.react import MarketSettings
 from operators.market.step import market
 from operators.observe import Observe, ignore
+from operators.pools import FAMILIES
+from operators.search.net import GasModel
 from operators.simulation.engine import Engine
 from operators.simulation.engines import make_engine
 from operators.simulation.step import simulation
+from schemas.anchors import anchors_of
 from schemas.config import Config
 from schemas.decisions import DecisionRecord
 from schemas.event import Event
-from schemas.opportunities import Hop
 from schemas.record import Record
 
 FLOW_ID = "search"
-#: How the executor names a pool family in its packed hops.
-EXECUTOR_KINDS = {"uniswap_v2": 0}
-
-
-def encode_route(token: bytes, amount_in: int, min_profit: int, hops: Sequence[Hop]) -> bytes:
-    """A route as the executor's calldata."""
-    packed = [ExecutorHop(h.pool, h.zero_for_one, int(h.amount_out), EXECUTOR_KINDS[h.family]) for h in hops]
-    return encode_execute(token, amount_in, min_profit, packed)
 
 
 def market_settings(config: Config) -> MarketSettings:
     """What the market stage takes from the configuration."""
+    corrections: dict[str, int] = dict(config.search.gas_corrections)
     return MarketSettings(
         chain_id=config.chain.id,
         fork=config.chain.fork,
         block_seconds=config.chain.block_seconds,
-        anchor=config.chain.anchor,
+        anchors=anchors_of(config),
         executor=config.executor.address,
         owner=config.executor.owner,
         max_hops=config.search.max_hops,
         max_candidates=config.search.max_candidates,
-        min_gross_wei=config.search.min_gross_wei,
+        min_net_wei=config.search.min_net_wei,
         max_position_wei=config.decide.max_position_wei,
         max_gas=config.decide.max_gas,
+        gas=GasModel(config.search.gas_per_route, corrections),
+        least_gas={name: max(0, family.LEAST_GAS + corrections.get(name, 0)) for name, family in FAMILIES.items()},
     )
 
 
@@ -100,7 +96,7 @@ def build(
     flow = Dataflow(FLOW_ID)
     events = op.input("events", flow, source)
     changes = graph_state("graph_state", events, shards, config.ingest.reorg_depth)
-    reactions = market("market", events, changes, shards, search, engine, encode_route, observe)
+    reactions = market("market", events, changes, shards, search, engine, route_encoder(config), observe)
     verdicts = simulation("simulate", reactions, simulation_shards, engine)
     decided = op.key_rm("decided", decide("decide", reactions, verdicts, simulation_shards, decision, observe))
     # Records before bundles: a submission never exists without the decision that explains it being on its way.

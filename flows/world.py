@@ -66,15 +66,16 @@ class World:
         search_processes: int = 1,
         epoch_ms: int = 200,
         patience_blocks: int = 2,
+        with_v3: bool = False,
     ) -> None:
         """`broker`: an already running one to share (tests); by default an own one. `live` lets bundles go to the dev builder,
-        which is on this machine; nothing here can reach any other relay."""
+        which is on this machine; nothing here can reach any other relay. `with_v3`: Uniswap V3 pools in the market as well."""
         self.folder = folder
         self.seed = seed
         folder.mkdir(parents=True, exist_ok=True)
         self._own_broker = broker is None
         self.broker = broker or LocalBroker(folder / "kafka")
-        self.devnet = Devnet(folder / "devnet", seed=seed, per_block=per_block)
+        self.devnet = Devnet(folder / "devnet", seed=seed, per_block=per_block, with_v3=with_v3)
         self.config_path = folder / "sluice.toml"
         self.flows = FlowProcesses(self.config_path, folder / "logs", search_processes)
         self._options = (topic_prefix, live, epoch_ms, patience_blocks)
@@ -125,12 +126,7 @@ class World:
                 block_seconds=self.devnet.builder.block_seconds,
             ),
             kafka=KafkaConfig(bootstrap_servers=self.broker.bootstrap_servers, topic_prefix=prefix),
-            ingest=IngestConfig(
-                factories=tuple(
-                    FactoryConfig(name=f.name, address=f.address, init_code_hash=f.init_code_hash)
-                    for f in market.factories
-                )
-            ),
+            ingest=IngestConfig(factories=self._factories()),
             executor=ExecutorConfig(address=executor, owner=owner),
             decide=DecideConfig(min_net_wei=10**13),
             submit=SubmitConfig(
@@ -143,6 +139,19 @@ class World:
             runtime=RuntimeConfig(state_dir=self.folder / "state", epoch_ms=epoch_ms),
         )
 
+    def _factories(self) -> tuple[FactoryConfig, ...]:
+        factories = [
+            FactoryConfig(name=f.name, address=f.address, init_code_hash=f.init_code_hash)
+            for f in self.devnet.market.factories
+        ]
+        if (v3 := self.devnet.v3) is not None:
+            factories.append(
+                FactoryConfig(
+                    name="uniswap_v3", family="uniswap_v3", address=v3.factory, init_code_hash=v3.init_code_hash
+                )
+            )
+        return tuple(factories)
+
     def _deploy_executor(self, owner: bytes, key_file: Path) -> bytes:
         node = self.devnet.anvil.node
         node.call("anvil_setBalance", to_hex(owner), hex(100 * ETHER))
@@ -152,7 +161,7 @@ class World:
     def start_flows(self, names: Iterable[str] = FLOWS) -> None:
         """Start flows and wait until the market they know is the one that is there."""
         self.flows.start(names)
-        pools = len(self.devnet.market.pairs)
+        pools = len(self.devnet.market.pairs) + len(self.devnet.v3.pools if self.devnet.v3 is not None else ())
         self.flows.wait(lambda: len(self.flows.decisions(self.config)) > pools, 60, "the flows to take the market in")
 
     def stop(self) -> None:

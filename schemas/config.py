@@ -202,15 +202,18 @@ class IngestConfig(Section):
 
 
 class ExecutorConfig(Section):
-    """Our contract and the account that owns it and pays its gas."""
+    """Our contract and the account that owns it and pays its gas. `lender` is a Uniswap V4 PoolManager that lends where no pool of a route can."""
 
     address: HexAddress
     owner: HexAddress
+    lender: HexAddress | None = None
 
 
 class SearchConfig(Section):
     """Routes and simulation. `anchors` are the tokens that routes start and end in besides the wrapped native one (`chain.anchor`); left out,
-    they are the known ones of the chain (`schemas.anchors`). `max_hops` 5 costs several times what 4 does. `shards` is part of the saved state's layout: changing it needs a new state directory.
+    they are the known ones of the chain (`schemas.anchors`). A route must earn more than
+    `min_net_wei` after gas at the next base fee: `gas_per_route` for the transaction and the executor, and for each hop its pool's estimate and
+    its family's correction. `max_hops` 5 costs several times what 4 does. `shards` is part of the saved state's layout: changing it needs a new state directory.
 
     `engine`: `revm` is our extension (rules up to Osaka), `pyrevm` the fallback (up to Cancun and what it can do exactly of Prague);
     `auto` takes the extension where it is built. Each decision names the engine that judged it, and a replay insists on it.
@@ -222,7 +225,9 @@ class SearchConfig(Section):
     shards: int = Field(16, ge=1, le=256)
     simulation_shards: int = Field(4, ge=1, le=64)
     max_candidates: int = Field(8, ge=1, le=1000)
-    min_gross_wei: Wei = 0
+    min_net_wei: Wei = 0
+    gas_per_route: int = Field(60_000, ge=0)
+    gas_corrections: dict[Family, int] = Field(default_factory=dict)
 
 
 class DecideConfig(Section):
@@ -278,6 +283,34 @@ class TripwireConfig(Section):
     min_sample: int = Field(16, ge=0)
     delay_blocks: int = Field(2, ge=0, le=32)
     patience_blocks: int = Field(4, ge=1, le=64)
+    metrics_port: int | None = Field(None, ge=0, le=65535)
+
+
+class AuditConfig(Section):
+    """The audit. `rate` is the share of opportunities that the node at `http_url` (by default the chain's) judges a second time, `batch` at
+    once. A node that is away or behind is asked again for `patience_blocks`.
+
+    The alarm is raised when more than `alarm_share` of the last `window` comparisons differ (once there are `min_compared`), and cleared at
+    `clear_share`. With `pause_on_alarm` it also tells the search to pause; `sluice control resume` ends that.
+    """
+
+    rate: float = Field(0.01, ge=0, le=1)
+    http_url: str | None = None
+    request_timeout_s: float = Field(10.0, gt=0)
+    batch: int = Field(16, ge=1, le=1000)
+    patience_blocks: int = Field(4, ge=0, le=64)
+    window: int = Field(200, ge=1, le=100_000)
+    min_compared: int = Field(20, ge=1)
+    alarm_share: float = Field(0.02, ge=0, lt=1)
+    clear_share: float = Field(0.0, ge=0, lt=1)
+    pause_on_alarm: bool = False
+    metrics_port: int | None = Field(None, ge=0, le=65535)
+
+    @model_validator(mode="after")
+    def _clears_below_where_it_is_raised(self) -> AuditConfig:
+        if self.clear_share > self.alarm_share:
+            raise ValueError("clear_share is above alarm_share: the alarm would be cleared where it is raised")
+        return self
 
 
 class RuntimeConfig(Section):
@@ -301,6 +334,7 @@ class Config(Section):
     submit: SubmitConfig = SubmitConfig()
     settle: SettleConfig = SettleConfig()
     tripwire: TripwireConfig = TripwireConfig()
+    audit: AuditConfig = AuditConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
     def decision_digest(self) -> bytes:

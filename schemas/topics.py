@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from schemas import (
+    audits,
     blocks,
     control,
     dead_letter,
@@ -103,6 +104,7 @@ TOPICS: tuple[Topic, ...] = (
     _row(decisions, 4, Cleanup.DELETE, FOREVER, 1 * MIB, "decision id", "one decision per event"),
     _row(submissions, 4, Cleanup.DELETE, FOREVER, 1 * MIB, "decision id", "bundles given to relays, with answers"),
     _row(settlements, 4, Cleanup.COMPACT, FOREVER, 1 * MIB, "decision id", "the end of every decision"),
+    _row(audits, 4, Cleanup.DELETE, 30 * DAY_MS, 1 * MIB, "opportunity id", "what a node makes of a sample of opportunities"),
     _row(tokens, 1, Cleanup.COMPACT, FOREVER, 1 * MIB, "chain id/token", "what each token does when it is moved, with the evidence"),
     _row(findings, 1, Cleanup.DELETE, FOREVER, 1 * MIB, "pool", "pools whose state was not the chain's"),
     _row(dead_letter, 1, Cleanup.DELETE, 90 * DAY_MS, 24 * MIB, "topic/partition/offset", "records that could not be read"),

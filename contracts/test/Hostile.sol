@@ -36,3 +36,37 @@ contract CarelessOwner {
         }
     }
 }
+
+/// @dev Whatever it is asked, it makes the calls it was told to make, in order, and gives the answer it was told to give.
+contract Puppet {
+    address[] private targets;
+    bytes[] private messages;
+    bytes private answer;
+
+    function plan(address target, bytes calldata message) external {
+        targets.push(target);
+        messages.push(message);
+    }
+
+    function say(bytes calldata answer_) external {
+        answer = answer_;
+    }
+
+    function forget() external {
+        delete targets;
+        delete messages;
+        delete answer;
+    }
+
+    fallback(bytes calldata) external returns (bytes memory) {
+        for (uint256 i = 0; i < targets.length; ++i) {
+            (bool ok, bytes memory reason) = targets[i].call(messages[i]);
+            if (!ok) {
+                assembly {
+                    revert(add(reason, 32), mload(reason))
+                }
+            }
+        }
+        return answer;
+    }
+}

@@ -21,10 +21,12 @@ _NAME, _TEXT = 64, 2000
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(no_args_is_help=True, help="Pause, resume, leave a pool alone.")
+    group = typer.Typer(no_args_is_help=True, help="Pause, resume, leave a pool alone, take it in again.")
     group.command("pause")(pause)
     group.command("resume")(resume)
     group.command("cooldown")(cooldown)
+    group.command("suspend")(suspend)
+    group.command("readmit")(readmit)
     app.add_typer(group, name="control", rich_help_panel="Steer")
 
 
@@ -52,6 +54,26 @@ def cooldown(
 ) -> None:
     """Choose no route through a pool for a while."""
     send(config_of(ctx), Command.COOLDOWN, _pool(pool), until_block, reason, as_json)
+
+
+def suspend(
+    ctx: typer.Context,
+    pool: Annotated[str, typer.Argument(metavar="POOL", help="Its address, 0x and 40 hex digits.")],
+    reason: Reason = "",
+    as_json: Json = False,
+) -> None:
+    """Trade a pool no more, until it is readmitted."""
+    send(config_of(ctx), Command.SUSPEND_POOL, _pool(pool), 0, reason, as_json)
+
+
+def readmit(
+    ctx: typer.Context,
+    pool: Annotated[str, typer.Argument(metavar="POOL", help="Its address, 0x and 40 hex digits.")],
+    reason: Reason = "",
+    as_json: Json = False,
+) -> None:
+    """Take a suspended or refused pool in again: its state and its tokens are read and tried anew."""
+    send(config_of(ctx), Command.READMIT_POOL, _pool(pool), 0, reason, as_json)
 
 
 def _pool(text: str) -> str:

@@ -1,4 +1,4 @@
-"""`sluice ingest`, `sluice search`, `sluice settle`: the flows, each until SIGTERM or Ctrl-C drains it."""
+"""`sluice ingest`, `search`, `settle`, `tripwire`, `audit`: the flows, each until SIGTERM or Ctrl-C drains it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RunFolder = Annotated[Path | None, typer.Option(hidden=True)]
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (ingest, search, settle):
+    for command in (ingest, search, settle, tripwire, audit):
         app.command(command.__name__, rich_help_panel="Run the flows")(command)
 
 
@@ -93,6 +93,36 @@ def settle(
     else:
         listed = _listed(process_id, addresses)
         run_settle(config, drain, process_id=process_id, addresses=listed, run_folder=run_folder)
+
+
+def tripwire(ctx: typer.Context) -> None:
+    """The watchdog: pools of the log compared with the chain, each within a day; one that differs is suspended.
+
+    What it finds is on the topic `findings`. Only `sluice control readmit` takes a suspended pool in again.
+    """
+    from flows.tripwire import run_tripwire
+    from infra.runtime.drain import Drain
+
+    config = config_of(ctx)
+    log_to_stderr()
+    drain = Drain()
+    drain.install_signal_handlers()
+    run_tripwire(config, drain)
+
+
+def audit(ctx: typer.Context) -> None:
+    """The second judge: a sample of the opportunities executed on a node as well, success, gas and profit compared.
+
+    What comes of it is on the topic `audits`. Too many differences raise an alarm, and pause the search where audit.pause_on_alarm is set.
+    """
+    from flows.audit import run_audit
+    from infra.runtime.drain import Drain
+
+    config = config_of(ctx)
+    log_to_stderr()
+    drain = Drain()
+    drain.install_signal_handlers()
+    run_audit(config, drain)
 
 
 def _spread(ctx: typer.Context, config: Config, drain: object, name: str, count: int, more: list[str]) -> None:

@@ -9,20 +9,21 @@ from enum import StrEnum
 import msgspec
 
 from flows.ingest.candidates import UNKNOWN_FAMILY, Candidate, Outcome, best, candidates
+from flows.ingest.tokens import TokenJudge
 from infra.chain.blocks import Header
 from infra.chain.errors import RpcError
 from infra.chain.needs import Holders, Needs, Traced, trace_needs, union
 from infra.chain.node import Node
 from infra.chain.prestate import AccountChange, State, state_of
 from infra.chain.readings import Reader
-from infra.chain.storage import read_accounts
 from infra.chain.token_facts import read_tokens
 from infra.chain.tracing import At
+from operators.ingest.held import GONE
 from operators.ingest.tracked_state import as_needs, as_slots
 from operators.pools.base import AdmissionReason, AdmissionRefused, Found, Pool
 from operators.pools.records import packed_state
 from schemas.codec import BadRecord
-from schemas.config import FactoryConfig
+from schemas.config import Config
 from schemas.pools import PoolOp, PoolRecord, TokenInfo
 from schemas.topics import topic
 
@@ -57,16 +58,15 @@ class _Read:
 class Admitter:
     """Admits pools at a block. Keeps token metadata, which is asked once per token."""
 
-    def __init__(
-        self, node: Node, chain: int, factories: Sequence[FactoryConfig], owner: bytes, executor: bytes
-    ) -> None:
+    def __init__(self, node: Node, config: Config) -> None:
         self._node = node
-        self._chain = chain
-        self._factories = factories
-        self._owner = owner
-        self._executor = executor
+        self._chain = config.chain.id
+        self._factories = config.ingest.factories
+        self._owner = config.executor.owner
+        self._executor = config.executor.address
         self._tokens: dict[bytes, TokenInfo] = {}
         self.reader = Reader(node)
+        self.judge = TokenJudge(node, self.reader, config)
 
     async def admit(self, wanted: Sequence[Found], header: Header, interval: int) -> list[Admission]:
         """One admission per pool, as of the end of the block. `interval` is the seconds to the next block, for the traces.
@@ -77,11 +77,12 @@ class Admitter:
         chosen = [best(tried) for tried in await self._tried(ways, header)]
         read = [_Read(candidate, outcome) for candidate, outcome in chosen if not isinstance(outcome, AdmissionRefused)]
         await self._learn_tokens([token for each in read for token in each.pool.tokens], header.hash)
-        traded = [each.pool for each in read if not each.pool.refusal]
+        sound = [each.pool for each in read if not each.pool.refusal]
+        await self.judge.learn(sound, header, interval)
+        traded = [pool for pool in sound if not self.judge.refusal(pool)[0]]
         needs = await self._needs(traded, At.after(header, interval), header.miner)
-        values = await read_accounts(
-            self._node, header.hash, union(n for n in needs.values() if not isinstance(n, RpcError))
-        )
+        read_by_all = union(n for n in needs.values() if not isinstance(n, RpcError))
+        values = await self.reader.accounts(read_by_all, header.hash)
         out = []
         for found, (candidate, outcome) in zip(wanted, chosen, strict=True):
             if isinstance(outcome, AdmissionRefused):
@@ -127,7 +128,8 @@ class Admitter:
         values: Mapping[bytes, AccountChange],
         number: int,
     ) -> Admission:
-        refusal, detail, known = pool.refusal, "", needs
+        refusal, detail = (pool.refusal, "") if pool.refusal else self.judge.refusal(pool)
+        known = needs
         if isinstance(known, RpcError):
             refusal, detail, known = PoolRefusal.UNTRACEABLE.value, str(known), {}
         tokens = tuple(self._tokens[token] for token in pool.tokens)
@@ -177,7 +179,7 @@ def gone(known: PoolRecord | None, admission: Admission) -> Admission:
         known,
         op=PoolOp.SUSPEND,
         block_number=record.block_number,
-        refusal="gone",
+        refusal=GONE,
         detail="the block that created it was reverted",
     )
     return Admission(suspended, None)

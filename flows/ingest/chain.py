@@ -121,9 +121,13 @@ class ChainFollower:
             raise HeadMoved(f"block {end.number} is not the node's head any more")
         now = time.time_ns()
         reverts = [self._state.block(link) for link in above]
-        await self._ledger.commit([Draft((revert_record(old, now),)) for old in reverts])
+        held = self._pools.held_behind(reverts)
+        await self._ledger.commit(
+            [Draft((record,)) for record in (*(revert_record(old, now) for old in reverts), *held)]
+        )
         for old in reverts:
             self._reverted(old)
+        self._pools.suspended(held)
         return True
 
     async def _plan(self, newest: Header) -> Advance | Stale:
@@ -159,16 +163,19 @@ class ChainFollower:
         seen = self._feeds.first_seen(link.hash)
         facts = await gather_block(self._node, header, self._watch(header))
         records = block_records(self._desk.chain, facts, self._state.log_sources.wants, seen)
+        held = self._pools.held_behind(reverts)
         drafts = [Draft((revert_record(old, seen),)) for old in reverts]
-        drafts.append(Draft(records, facts.state.codes))
+        drafts += [*(Draft((record,)) for record in held), Draft(records, facts.state.codes)]
         every_log = [entry for mined in facts.mined for entry in mined.logs]
         # Right behind the block that creates them; in a pool's life its first swap is the best one.
         admissions = await self._pools.announced(every_log, header)
-        drafts += [self._pools.draft(a, header) for a in admissions]
+        drafts += self._pools.drafts(admissions, header)
         await self._ledger.commit(drafts)
         for old in reverts:
             self._reverted(old)
+        self._pools.suspended(held)
         self._applied(records[0])
+        self._state.logged(header.number, [entry for entry in every_log if self._state.log_sources.wants(entry)])
         self._pools.admitted(admissions)
         await self._forget_overtaken(header, sorted({m.receipt.sender for m in facts.mined}))
 

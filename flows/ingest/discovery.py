@@ -22,7 +22,7 @@ from infra.ingest.scan_journal import FoundPool, ScanJournal, Searched
 from operators.ingest.listings import LISTINGS
 from operators.ingest.spans import Span, Spans
 from operators.pools import FAMILIES
-from operators.pools.base import Found, Pool
+from operators.pools.base import AdmissionRefused, Found, Pool
 from schemas.config import Config, FactoryConfig
 
 log = logging.getLogger("sluice.ingest")
@@ -47,7 +47,7 @@ class Source(StrEnum):
 
 
 class PastMissing(Exception):
-    """The node does not have the blocks of the past."""
+    """The node does not have the blocks of the past, or a factory's announcements in them lead to no pools."""
 
 
 class FactorySearch:
@@ -155,7 +155,7 @@ class FactorySearch:
         """The pools announced in a range, and the hash of its last block."""
         block_hash = await self._hash_of(span.last)
         topics = self._family.FACTORY_TOPICS
-        logs = await logs_between(self._node, self.factory.address, topics, span.first, span.last, attempts=1)
+        logs = await logs_between(self._node, self.factory.address, topics, span.first, span.last)
         found = await self._announced(logs)
         if self._unsettled(span.last) and await self._hash_of(span.last) != block_hash:
             raise HeadMoved(f"block {span.last} changed while the logs up to it were read")
@@ -177,13 +177,15 @@ class FactorySearch:
         if not logs:
             return ()
         reading = self._family.announced([past.log for past in logs], self.factory)
-        (found,) = await self._reader.drive([reading], logs[-1].block_hash, ())
-        return tuple(found)
+        (found,) = await self._reader.drive([reading], logs[-1].block_hash, AdmissionRefused)
+        if isinstance(found, AdmissionRefused):
+            raise PastMissing(str(found))
+        return found
 
     def _give_up(self, error: Exception) -> None:
         self.source = self._fallback()
         how = "its own list is read instead" if self.source is Source.LISTING else "only new pools will be found"
-        log.warning("the node tells no logs of the past of factory %s (%s): %s", self.factory.name, error, how)
+        log.warning("the past of factory %s cannot be told from logs (%s): %s", self.factory.name, error, how)
 
     async def _list(self) -> tuple[Found, ...]:
         assert self._end is not None

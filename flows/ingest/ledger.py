@@ -13,6 +13,7 @@ from operators.ingest.log_state import LogState
 from schemas.codec import BadRecord
 from schemas.event import kind_of
 from schemas.pending import PendingRecord
+from schemas.record import Record
 from schemas.topics import topic
 
 
@@ -47,6 +48,11 @@ class Ledger:
         self._state.publish(stamped.published)
         for draft in drafts:
             metrics.EVENTS.labels(str(self._chain), kind_of(draft.records[0]).value).inc()
+
+    async def note(self, records: Sequence[Record]) -> None:
+        """Write records that have no place in the order of events."""
+        assert self._writer is not None
+        await asyncio.to_thread(self._writer.commit, records)
 
     async def close(self) -> None:
         """Leave the cluster."""

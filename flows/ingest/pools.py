@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
 
 from flows.ingest.admission import Admission, Admitter, gone
 from flows.ingest.candidates import found_of
 from flows.ingest.desk import Desk
 from flows.ingest.discovery import Discovery, journals_of
+from flows.ingest.tokens import Holding
 from infra.chain.blocks import Header
 from infra.ingest import metrics
 from infra.ingest.block_events import witness_record
+from infra.ingest.log_tail import LogTail
 from operators.ingest.drafts import Draft
+from operators.ingest.held import subject_of, suspension, unanswered
 from operators.pools import FAMILIES
-from operators.pools.base import Found
+from operators.pools.base import AdmissionRefused, BadState, Found
+from operators.pools.records import pool_of
+from schemas.blocks import BlockRecord
+from schemas.control import Command, ControlRecord
 from schemas.logs import Log
 from schemas.pools import PoolRecord
+from schemas.tokens import TRADABLE
 
+log = logging.getLogger("sluice.ingest")
+
+#: Tokens that are tried again at once, where nothing else waits.
+_TOKENS_AT_ONCE = 4
 #: Pools of a batch, at first and at most; how long one should take, in seconds: a new head waits for the batch under way.
 _FIRST_BATCH = 64
 _MOST_AT_ONCE = 512
@@ -32,9 +47,8 @@ class PoolIntake:
         self._desk = desk
         config = desk.config
         self._factories = config.ingest.factories
-        self._admitter = Admitter(
-            desk.node, desk.chain, self._factories, config.executor.owner, config.executor.address
-        )
+        self._admitter = Admitter(desk.node, config)
+        self._judge = self._admitter.judge
         self._discovery = Discovery(desk.node, self._admitter.reader, desk.chain, self._factories, journals_of(config))
         self._begun = False
         self._batch = _FIRST_BATCH
@@ -71,12 +85,12 @@ class PoolIntake:
         waiting = self._desk.state.to_admit
         if not waiting:
             return False
-        batch = list(waiting.values())[: self._batch]
+        batch = list(islice(waiting.values(), self._batch))
         header = self._desk.head
         started = time.monotonic()
         admissions = await self._admissions(batch, header)
         self._pace(len(batch), time.monotonic() - started)
-        await self._desk.ledger.commit([self.draft(a, header) for a in admissions])
+        await self._desk.ledger.commit(self.drafts(admissions, header))
         self.admitted(admissions)
         return True
 
@@ -96,13 +110,20 @@ class PoolIntake:
             mine = [entry for entry in logs if entry.address == factory.address and entry.topics[:1]]
             mine = [entry for entry in mine if entry.topics[0] in family.FACTORY_TOPICS]
             if mine:
-                (pools,) = await self._admitter.reader.drive([family.announced(mine, factory)], header.hash, ())
-                found |= {pool.address: pool for pool in pools}
+                reading = family.announced(mine, factory)
+                (pools,) = await self._admitter.reader.drive([reading], header.hash, AdmissionRefused)
+                if isinstance(pools, AdmissionRefused):
+                    log.warning("factory %s announced something in block %d: %s", factory.name, header.number, pools)
+                    metrics.POOLS_REFUSED.labels(pools.reason.value).inc()
+                else:
+                    found |= {pool.address: pool for pool in pools}
         return await self._admissions([pool for pool in found.values() if not self._stands(pool, header)], header)
 
     def _stands(self, pool: Found, header: Header) -> bool:
         """Whether the log has the pool from before this block: a factory may say again what it said. One that it has from this height on
         is about to be reverted."""
+        if pool.address in self._desk.state.held:
+            return True
         known = self._desk.state.pools.get(pool.address)
         return known is not None and bool(known.state) and known.block_number < header.number
 
@@ -112,8 +133,14 @@ class PoolIntake:
         found = await self._admitter.admit(pools, header, self._desk.state.interval)
         return [gone(self._desk.state.pools.get(a.record.address), a) for a in found]
 
-    def draft(self, admission: Admission, header: Header) -> Draft:
-        """The admission as an event."""
+    def drafts(self, admissions: Sequence[Admission], header: Header) -> list[Draft]:
+        """The admissions as events, with what was found out of tokens for them."""
+        drafts = [self._draft(admission, header) for admission in admissions]
+        if drafts:
+            drafts[0] = replace(drafts[0], beside=self._judge.unwritten)
+        return drafts
+
+    def _draft(self, admission: Admission, header: Header) -> Draft:
         if admission.state is None:
             return Draft((admission.record,))
         witness = witness_record(self._desk.chain, header.number, header.hash, admission.state)
@@ -121,8 +148,93 @@ class PoolIntake:
 
     def admitted(self, admissions: Sequence[Admission]) -> None:
         """The events were written."""
+        if admissions:
+            self._judge.written(self._judge.unwritten)
         for admission in admissions:
             record: PoolRecord = admission.record
             self._desk.state.admitted(record)
             if record.refusal:
                 metrics.POOLS_REFUSED.labels(record.refusal).inc()
+
+    # ---------------------------------------------------------------- tokens
+
+    async def try_tokens_again(self) -> bool:
+        """Try some of the tokens again that were last tried long ago; False when there is none. Where a token is not what it was, its pools
+        are admitted anew."""
+        header = self._desk.head
+        due = self._judge.due(header.number)[:_TOKENS_AT_ONCE]
+        if not due:
+            return False
+        holders = {record.token: self._holders(record.token) for record in due}
+        self._judge.forget(token for token, pools in holders.items() if not pools)
+        holdings = [Holding(token, holder) for token, pools in holders.items() for holder in pools.values()]
+        records = await self._judge.judge(holdings, header, self._desk.state.interval)
+        if records:
+            await self._desk.ledger.note(records)
+        before = {record.token: record.quality in TRADABLE for record in due}
+        self._judge.remember(records)
+        for record in records:
+            if before[record.token] != (record.quality in TRADABLE):
+                log.info("token 0x%s is %s now: its pools are admitted anew", record.token.hex(), record.quality.value)
+                for address in holders[record.token]:
+                    self._desk.state.readmit(address)
+        return True
+
+    def _holders(self, token: bytes) -> dict[bytes, bytes]:
+        """The pools of the log that hold a token, each with the contract that holds it for them."""
+        out: dict[bytes, bytes] = {}
+        for address, record in self._desk.state.pools.items():
+            if record.state and any(info.address == token for info in record.tokens):
+                with contextlib.suppress(BadState):
+                    out[address] = pool_of(record).holder
+        return out
+
+    # ---------------------------------------------------------------- commands
+
+    def resume(self, tail: LogTail) -> None:
+        """Take over what the log's tail says of tokens, and of readmissions that were asked for and did not come."""
+        self._judge.remember(tail.tokens)
+        for address in unanswered(tail.control, tail.pools):
+            self._desk.state.readmit(address)
+
+    def suspensions(self, commands: Sequence[Draft]) -> list[Draft]:
+        """The pool events that these commands ask for."""
+        number = self._desk.state.tip.number
+        found: dict[bytes, PoolRecord] = {}
+        for command in _about_pools(commands, Command.SUSPEND_POOL):
+            address = subject_of(command)
+            known = self._desk.state.pools.get(address) if address is not None else None
+            if known is not None:
+                found[known.address] = suspension(known, number, command)
+            else:
+                log.warning("asked to suspend %s, which is no pool of the log", command.subject)
+        return [Draft((record,)) for record in found.values()]
+
+    def obeyed(self, commands: Sequence[Draft], suspensions: Sequence[Draft]) -> None:
+        """Commands and suspensions were written."""
+        self.suspended([r for draft in suspensions for r in draft.records if isinstance(r, PoolRecord)])
+        for command in _about_pools(commands, Command.READMIT_POOL):
+            address = subject_of(command)
+            if address is None or not self._desk.state.readmit(address):
+                log.warning("asked to readmit %s, which is no pool of the log", command.subject)
+            else:
+                self._judge.forget(self._tokens_of(address))
+
+    def _tokens_of(self, address: bytes) -> list[bytes]:
+        record = self._desk.state.pools.get(address) or self._desk.state.held.get(address)
+        return [] if record is None else [info.address for info in record.tokens]
+
+    def held_behind(self, reverts: Sequence[BlockRecord]) -> list[PoolRecord]:
+        """Suspensions that go with these blocks and are to be said again right behind their reverts."""
+        return self._desk.state.held.undone_by(min(old.number for old in reverts)) if reverts else []
+
+    def suspended(self, records: Sequence[PoolRecord]) -> None:
+        """These suspensions were written."""
+        for record in records:
+            self._desk.state.admitted(record)
+            metrics.POOLS_REFUSED.labels(record.refusal).inc()
+
+
+def _about_pools(commands: Sequence[Draft], command: Command) -> list[ControlRecord]:
+    records = [record for draft in commands for record in draft.records]
+    return [r for r in records if isinstance(r, ControlRecord) and r.command is command]

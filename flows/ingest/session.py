@@ -164,7 +164,7 @@ class Session:
         found = await self._pools.search()
         admitted = await self._pools.admit_waiting()
         await self._pending.ask_pool()
-        return await self._sequence_waiting() or found or admitted
+        return await self._sequence_waiting() or found or admitted or await self._pools.try_tokens_again()
 
     async def _ask_head(self) -> None:
         feeds = self._feeds
@@ -182,12 +182,14 @@ class Session:
     async def _sequence_waiting(self) -> bool:
         """Write what waits besides blocks as one group: all commands, then some pending transactions. False when there is nothing."""
         commands = self._commands.drafts()
+        suspensions = self._pools.suspensions(commands)
         tip = self._state.tip.hash
         drafts, records = await self._pending.drafts(bool(commands))
         if commands or drafts:
-            await self._ledger.commit([*commands, *drafts])
+            await self._ledger.commit([*commands, *suspensions, *drafts])
             self._pending.announced(records, tip)
         if commands:
+            self._pools.obeyed(commands, suspensions)
             await self._commands.written()
         return bool(commands or drafts)
 
@@ -202,6 +204,7 @@ class Session:
         tail = await asyncio.to_thread(read_log_tail, kafka, self._chain, self._config.ingest.max_pending)
         try:
             self._state.resume(tail.next_seq, tail.blocks, tail.pools)
+            self._pools.resume(tail)
         except LogBroken as error:
             raise IngestStopped(f"the log of chain {self._chain} cannot be continued: {error}") from None
         self._pending.resume(tail, self._carried)
@@ -233,6 +236,7 @@ class Session:
             (metrics.PENDING, progress.pending),
             (metrics.POOLS, progress.pools),
             (metrics.POOLS_WAITING, progress.waiting),
+            (metrics.NODE_REQUESTS, self._node.requests),
         ):
             gauge.labels(str(self._chain)).set(value)
         if self._on_progress is not None:

@@ -25,6 +25,7 @@ from schemas.tokens import TRADABLE, Quality, TokenRecord
 from schemas.types import ZERO_ADDRESS
 
 _BALANCE_OF = bytes.fromhex("70a08231")
+_NEVER = 2**63
 _DELAY = Delay(DELAY_BLOCKS, DELAY_SECONDS)
 
 
@@ -48,6 +49,9 @@ class TokenJudge:
         self._every = config.ingest.judge_tokens_every
         self._engine = make_engine(config.search.engine)
         self._known: dict[bytes, TokenRecord] = {}
+        self._unwritten: dict[bytes, TokenRecord] = {}
+        #: No token is due before this block.
+        self._next_due = _NEVER
 
     @property
     def enabled(self) -> bool:
@@ -58,6 +62,7 @@ class TokenJudge:
         """Take over what was written; the newest of a token is the last."""
         for record in records:
             self._known[record.token] = record
+            self._next_due = min(self._next_due, record.block_number + self._every)
 
     def forget(self, tokens: Iterable[bytes]) -> None:
         """Somebody wants these tried again."""
@@ -70,18 +75,34 @@ class TokenJudge:
 
     def due(self, number: int) -> list[TokenRecord]:
         """The tokens that were last tried so long before this block that they should be again, oldest first."""
+        if not self.enabled or number < self._next_due:
+            return []
         old = [r for r in self._known.values() if r.block_number + self._every <= number]
+        if not old:
+            self._next_due = min((r.block_number + self._every for r in self._known.values()), default=_NEVER)
         return sorted(old, key=lambda r: (r.block_number, r.token))
 
-    async def judge_pools(self, pools: Sequence[Pool], header: Header, interval: int) -> list[TokenRecord]:
-        """Try the tokens of these pools that are not known, at the end of a block; their records, to be written and remembered.
-
-        `interval` is the seconds to the next block. Raises `HeadMoved` when the block is gone.
+    async def learn(self, pools: Sequence[Pool], header: Header, interval: int) -> None:
+        """Try the tokens of these pools that are not known, at the end of a block. What was found counts at once, and is to be written with
+        the pools (`unwritten`). `interval` is the seconds to the next block. Raises `HeadMoved` when the block is gone.
         """
         if not self.enabled:
-            return []
+            return
         holdings = [Holding(token, pool.holder) for pool in pools for token in pool.tokens if token != ZERO_ADDRESS]
-        return await self.judge([h for h in holdings if not self._stands(h.token, header)], header, interval)
+        records = await self.judge([h for h in holdings if not self._stands(h.token, header)], header, interval)
+        self.remember(records)
+        self._unwritten.update((record.token, record) for record in records)
+
+    @property
+    def unwritten(self) -> tuple[TokenRecord, ...]:
+        """Records that are not in the log yet."""
+        return tuple(self._unwritten.values())
+
+    def written(self, records: Iterable[TokenRecord]) -> None:
+        """These are."""
+        for record in records:
+            if self._unwritten.get(record.token) == record:
+                del self._unwritten[record.token]
 
     def _stands(self, token: bytes, header: Header) -> bool:
         known = self._known.get(token)

@@ -57,15 +57,16 @@ def _word(value: bytes | int) -> bytes:
 
 
 def token_calls(token: bytes, holder: bytes, who: Holders) -> list[_Call]:
-    """What a swap asks of a token: the balances of all three, the payment out of the pool and those into it.
+    """What a swap asks of a token: the balances of all three, each as its own account asks or the executor does (so that pools of a token
+    share those two), the payment out of the pool and those into it.
 
     An executor without the token reverts in its payment, at times before the token has looked at the recipient (hooks, lists); so
     the pool pays itself as well, which it can.
     """
     return [
         _Call(holder, token, BALANCE_OF + _word(holder)),
-        _Call(holder, token, BALANCE_OF + _word(who.executor)),
-        _Call(holder, token, BALANCE_OF + _word(who.owner)),
+        _Call(who.executor, token, BALANCE_OF + _word(who.executor)),
+        _Call(who.executor, token, BALANCE_OF + _word(who.owner)),
         _Call(holder, token, TRANSFER + _word(who.executor) + _word(1)),
         _Call(who.executor, token, TRANSFER + _word(holder) + _word(1)),
         _Call(holder, token, TRANSFER + _word(holder) + _word(1)),

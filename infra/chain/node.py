@@ -83,21 +83,24 @@ class Node:
 
     # ---------------------------------------------------------------- one request
 
-    async def call(self, kind: Any, method: str, *params: Any, attempts: int | None = None) -> Any:
-        """One request; the answer is of the type `kind`. Raises `NodeUnavailable`, `HeadMoved`, `RpcError`, `NodeLied(malformed)`."""
-        out = await self._single(Call(kind, method, params), attempts or self._attempts)
+    async def call(self, kind: Any, method: str, *params: Any, patient: bool = True) -> Any:
+        """One request; the answer is of the type `kind`. Raises `NodeUnavailable`, `HeadMoved`, `RpcError`, `NodeLied(malformed)`.
+
+        Not `patient`: what takes too long once is not asked again, because the caller will ask for less.
+        """
+        out = await self._single(Call(kind, method, params), patient)
         if isinstance(out, RpcError):
             raise _raised(out)
         return out
 
-    async def _single(self, call: Call, attempts: int) -> Any | RpcError:
+    async def _single(self, call: Call, patient: bool = True) -> Any | RpcError:
         body = {"jsonrpc": "2.0", "id": 0, "method": call.method, "params": call.params}
 
         def decode(content: bytes) -> Any | RpcError:
             return _typed(call, self._envelope.decode(content))
 
         self.requests += 1
-        return await self._post(body, decode, attempts)
+        return await self._post(body, decode, patient)
 
     # ---------------------------------------------------------------- many
 
@@ -136,10 +139,10 @@ class Node:
 
     async def _one_batch(self, calls: Sequence[Call]) -> list[Any | RpcError]:
         if len(calls) == 1:
-            return [await self._single(calls[0], self._attempts)]
+            return [await self._single(calls[0])]
         body = [{"jsonrpc": "2.0", "id": i, "method": c.method, "params": c.params} for i, c in enumerate(calls)]
         self.requests += len(calls)
-        return await self._post(body, lambda content: self._decode_batch(content, calls), self._attempts)
+        return await self._post(body, lambda content: self._decode_batch(content, calls), patient=False)
 
     def _decode_batch(self, content: bytes, calls: Sequence[Call]) -> list[Any | RpcError]:
         try:
@@ -160,13 +163,12 @@ class Node:
 
     # ---------------------------------------------------------------- the way there
 
-    async def _post(self, body: Any, decode: Callable[[bytes], T], attempts: int) -> T:
+    async def _post(self, body: Any, decode: Callable[[bytes], T], patient: bool) -> T:
         content = msgspec.json.encode(body)
-        # Too slow for many at once is no reason to ask as many again: the batch is made smaller instead.
-        hopeless = NodeTimeout if isinstance(body, list) else ()
+        hopeless = () if patient else NodeTimeout
         retrying = AsyncRetrying(
             retry=retry_if_exception(lambda e: isinstance(e, NodeUnavailable) and not isinstance(e, hopeless)),
-            stop=stop_after_attempt(attempts),
+            stop=stop_after_attempt(self._attempts),
             wait=wait_exponential_jitter(multiplier=0.05, max=2.0, jitter=0.1),
             reraise=True,
         )

@@ -20,9 +20,7 @@ class PastLog(NamedTuple):
     log: Log
 
 
-async def logs_between(
-    node: Node, address: bytes, topics: Sequence[bytes], first: int, last: int, *, attempts: int | None = None
-) -> list[PastLog]:
+async def logs_between(node: Node, address: bytes, topics: Sequence[bytes], first: int, last: int) -> list[PastLog]:
     """The logs of a contract with one of these first topics in blocks `first` to `last`, in the chain's order.
 
     Raises `RpcError` where the node refuses (the range, the number of results, the method), `NodeTimeout` where it takes too long,
@@ -34,7 +32,7 @@ async def logs_between(
         "fromBlock": hexes.show_int(first),
         "toBlock": hexes.show_int(last),
     }
-    answers: list[LogAnswer] = await node.call(list[LogAnswer], "eth_getLogs", query, attempts=attempts)
+    answers: list[LogAnswer] = await node.call(list[LogAnswer], "eth_getLogs", query, patient=False)
     found = [_past_log(answer) for answer in answers if not answer.removed]
     wanted = frozenset(topics)
     for number, _, log in found:

@@ -5,15 +5,15 @@ Readings that want the same share one answer. Where a contract is asked for many
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from infra.chain import hexes
 from infra.chain.errors import HeadMoved, RpcError
 from infra.chain.node import Call, Node, call_of
+from infra.chain.prestate import AccountChange
 from infra.chain.slot_program import SLOTS_PER_CALL, slots_call, slots_in
-from infra.chain.storage import at
+from infra.chain.storage import at, head_calls, heads_in
 from schemas.reads import Code, Read, Reading, Slot, View
 
 T = TypeVar("T")
@@ -24,7 +24,24 @@ WINDOW = 20_000
 #: Slots of one contract from which on the program is worth its longer request.
 _PROGRAM_FROM = 4
 
-Answers = dict[Read, bytes | None]
+
+class Answers:
+    """Answers by read. The kind is part of the key: a call and a slot with the same bytes are equal as tuples."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[type, Read], bytes | None] = {}
+
+    def __getitem__(self, read: Read) -> bytes | None:
+        """The answer to one read. Raises `KeyError` for one that was not asked."""
+        return self._found[type(read), read]
+
+    def __setitem__(self, read: Read, answer: bytes | None) -> None:
+        """Note an answer."""
+        self._found[type(read), read] = answer
+
+    def __contains__(self, read: Read) -> bool:
+        """Whether the read was answered."""
+        return (type(read), read) in self._found
 
 
 class Reader:
@@ -55,9 +72,9 @@ class Reader:
 
     async def _round(self, running: _Running[T, E], block_hash: bytes) -> None:
         turn: list[int] = []
-        reads: dict[Read, None] = {}
+        reads: list[Read] = []
         for index, wanted in running.wanted.items():
-            reads.update(dict.fromkeys(wanted))
+            reads += wanted
             turn.append(index)
             if len(reads) >= self._window:
                 break
@@ -69,27 +86,35 @@ class Reader:
 
     async def read(self, reads: Iterable[Read], block_hash: bytes) -> Answers:
         """The answer to each read, at the state after a block. Raises as `drive`."""
-        views: list[View] = []
-        codes: list[Code] = []
-        slots: dict[bytes, list[bytes]] = defaultdict(list)
-        for read in dict.fromkeys(reads):
+        views: dict[View, None] = {}
+        codes: dict[Code, None] = {}
+        slots: dict[bytes, dict[bytes, None]] = {}
+        for read in reads:
             if isinstance(read, View):
-                views.append(read)
+                views[read] = None
             elif isinstance(read, Slot):
-                slots[read.address].append(read.key)
+                slots.setdefault(read.address, {})[read.key] = None
             else:
-                codes.append(read)
-        answers: Answers = {}
-        answers |= await self._views(views, block_hash)
-        answers |= await self._slots(slots, block_hash)
-        found = await self._node.all_of(
-            [call_of(str, "eth_getCode", hexes.show(c.address), at(block_hash)) for c in codes]
-        )
-        answers |= {code: hexes.data(text) for code, text in zip(codes, found, strict=True)}
+                codes[read] = None
+        answers = Answers()
+        await self._views(list(views), block_hash, answers)
+        await self._slots(slots, block_hash, answers)
+        calls = [call_of(str, "eth_getCode", hexes.show(c.address), at(block_hash)) for c in codes]
+        for code, text in zip(codes, await self._node.all_of(calls), strict=True):
+            answers[code] = hexes.data(text)
         return answers
 
-    async def _views(self, views: Sequence[View], block_hash: bytes) -> Answers:
-        answers: Answers = {}
+    async def accounts(self, wanted: Mapping[bytes, frozenset[bytes]], block_hash: bytes) -> dict[bytes, AccountChange]:
+        """The accounts whole, with the wanted slots of each. As `storage.read_accounts`, for many slots."""
+        order = sorted(wanted)
+        out = heads_in(order, await self._node.all_of(head_calls(order, block_hash)))
+        slots = [Slot(account, key) for account in order for key in sorted(wanted[account])]
+        answers = await self.read(slots, block_hash)
+        for slot in slots:
+            out[slot.address].slots[slot.key] = answers[slot] or bytes(32)
+        return out
+
+    async def _views(self, views: Sequence[View], block_hash: bytes, answers: Answers) -> None:
         doubtful: list[View] = []
         for view, answer in zip(views, await self._ask(views, block_hash), strict=True):
             if not isinstance(answer, RpcError):
@@ -103,7 +128,6 @@ class Reader:
             if isinstance(answer, RpcError) and answer.no_state:
                 raise answer
             answers[view] = None if isinstance(answer, RpcError) else hexes.data(answer)
-        return answers
 
     async def _ask(self, views: Sequence[View], block_hash: bytes) -> list[str | RpcError]:
         answers: list[str | RpcError] = await self._node.batch([view_call(v, block_hash) for v in views])
@@ -112,41 +136,44 @@ class Reader:
                 raise HeadMoved(str(answer))
         return answers
 
-    async def _slots(self, wanted: dict[bytes, list[bytes]], block_hash: bytes) -> Answers:
-        many = {a: keys for a, keys in wanted.items() if self._programs and len(keys) >= _PROGRAM_FROM}
-        answers = await self._by_program(many, block_hash) if many else {}
-        single = [Slot(a, key) for a, keys in wanted.items() for key in keys if Slot(a, key) not in answers]
+    async def _slots(self, wanted: Mapping[bytes, Mapping[bytes, None]], block_hash: bytes, answers: Answers) -> None:
+        many = {account: list(keys) for account, keys in wanted.items() if len(keys) >= _PROGRAM_FROM}
+        if self._programs and many:
+            await self._by_program(many, block_hash, answers)
+        slots = (Slot(account, key) for account, keys in wanted.items() for key in keys)
+        single = [slot for slot in slots if slot not in answers]
         calls = [
             call_of(str, "eth_getStorageAt", hexes.show(s.address), hexes.show(s.key), at(block_hash)) for s in single
         ]
-        found = await self._node.all_of(calls)
-        return answers | {slot: hexes.word(text) for slot, text in zip(single, found, strict=True)}
+        for slot, text in zip(single, await self._node.all_of(calls), strict=True):
+            answers[slot] = hexes.word(text)
 
-    async def _by_program(self, wanted: dict[bytes, list[bytes]], block_hash: bytes) -> Answers:
-        """The slots that the node's program answered; those it did not are left to be asked one by one."""
+    async def _by_program(self, wanted: Mapping[bytes, list[bytes]], block_hash: bytes, answers: Answers) -> None:
+        """What the node's program answers; the rest is left to be asked one by one."""
         parts = [
             (account, keys[start : start + SLOTS_PER_CALL])
             for account, keys in wanted.items()
             for start in range(0, len(keys), SLOTS_PER_CALL)
         ]
         # One first: a node that knows no overrides is asked once, not for each pool.
-        first, rest = parts[:1], parts[1:]
-        answers = await self._program_answers(first, block_hash)
-        self._programs = bool(answers)
-        return answers | (await self._program_answers(rest, block_hash) if answers else {})
+        self._programs = await self._run_program(parts[:1], block_hash, answers)
+        if self._programs:
+            await self._run_program(parts[1:], block_hash, answers)
 
-    async def _program_answers(self, parts: Sequence[tuple[bytes, list[bytes]]], block_hash: bytes) -> Answers:
+    async def _run_program(
+        self, parts: Sequence[tuple[bytes, list[bytes]]], block_hash: bytes, answers: Answers
+    ) -> bool:
+        """Whether every part was answered."""
         calls = [slots_call(account, keys, block_hash) for account, keys in parts]
-        answers: Answers = {}
+        all_there = True
         for (account, keys), answer in zip(parts, await self._node.batch(calls), strict=True):
-            if isinstance(answer, RpcError):
-                if answer.unknown_block:
-                    raise HeadMoved(str(answer))
-                continue
-            values = slots_in(hexes.data(answer), len(keys))
-            if values is not None:
-                answers |= {Slot(account, key): value for key, value in zip(keys, values, strict=True)}
-        return answers
+            if isinstance(answer, RpcError) and answer.unknown_block:
+                raise HeadMoved(str(answer))
+            values = None if isinstance(answer, RpcError) else slots_in(hexes.data(answer), len(keys))
+            all_there &= values is not None
+            for key, value in zip(keys, values or (), strict=False):
+                answers[Slot(account, key)] = value
+        return all_there
 
 
 class _Running(Generic[T, E]):

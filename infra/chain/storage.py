@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from infra.chain import hexes
-from infra.chain.node import Node, call_of
+from infra.chain.node import Call, Node, call_of
 from infra.chain.prestate import AccountChange
 
 
@@ -19,25 +19,32 @@ async def read_accounts(
 ) -> dict[bytes, AccountChange]:
     """The accounts whole, with the wanted slots of each, as of the end of the block. Raises `HeadMoved` if it is gone."""
     order = sorted(wanted)
-    heads = [
-        call_of(str, method, hexes.show(a), at(block_hash))
-        for a in order
-        for method in ("eth_getTransactionCount", "eth_getBalance", "eth_getCode")
-    ]
+    heads = head_calls(order, block_hash)
     places = [(a, key) for a in order for key in sorted(wanted[a])]
     slots = [call_of(str, "eth_getStorageAt", hexes.show(a), hexes.show(key), at(block_hash)) for a, key in places]
     answers = await node.all_of([*heads, *slots])
-    out = {
+    out = heads_in(order, answers[: len(heads)])
+    for (a, key), value in zip(places, answers[len(heads) :], strict=True):
+        out[a].slots[key] = hexes.word(value)
+    return out
+
+
+def head_calls(accounts: Sequence[bytes], block_hash: bytes) -> list[Call]:
+    """The requests for nonce, balance and code of each account."""
+    methods = ("eth_getTransactionCount", "eth_getBalance", "eth_getCode")
+    return [call_of(str, method, hexes.show(a), at(block_hash)) for a in accounts for method in methods]
+
+
+def heads_in(accounts: Sequence[bytes], answers: Sequence[str]) -> dict[bytes, AccountChange]:
+    """The accounts, without slots, from the answers to `head_calls`."""
+    return {
         a: AccountChange(
             nonce=hexes.uint(answers[3 * i]),
             balance=hexes.quantity(answers[3 * i + 1]),
             code=hexes.data(answers[3 * i + 2]),
         )
-        for i, a in enumerate(order)
+        for i, a in enumerate(accounts)
     }
-    for (a, key), value in zip(places, answers[len(heads) :], strict=True):
-        out[a].slots[key] = hexes.word(value)
-    return out
 
 
 async def changed_between(

@@ -36,9 +36,10 @@ def run(
     interval: Annotated[float, typer.Option(help="Seconds between two blocks.")] = 1.0,
     blocks: Annotated[int | None, typer.Option(help="Stop after so many blocks.")] = None,
     builder_port: Annotated[int, typer.Option(help="Port of the builder; 0 takes a free one.")] = 0,
+    v3: Annotated[bool, typer.Option(help="Uniswap V3 pools as well.")] = False,
 ) -> None:
     """Node, market, users and builder. Prints one JSON object when ready."""
-    with Devnet(folder, seed=seed, builder_port=builder_port) as devnet:
+    with Devnet(folder, seed=seed, builder_port=builder_port, with_v3=v3) as devnet:
         description = json.dumps(devnet.describe())
         (folder / "devnet.json").write_text(description)
         print(description, flush=True)

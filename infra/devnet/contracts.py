@@ -1,4 +1,4 @@
-"""The real contracts of the devnet, as npm carries them compiled: WETH9, Uniswap V2 (canonical bytecode) and OpenZeppelin's ERC-20."""
+"""The real contracts of the devnet, as npm carries them compiled: WETH9, Uniswap V2 and V3 (canonical bytecode) and OpenZeppelin's ERC-20."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ _ARTIFACTS = {
     "UniswapV2Pair": ("@uniswap/v2-core", "build/UniswapV2Pair.json"),
     "UniswapV2Factory": ("@uniswap/v2-core", "build/UniswapV2Factory.json"),
     "UniswapV2Router02": ("@uniswap/v2-periphery", "build/UniswapV2Router02.json"),
+    "UniswapV3Pool": ("@uniswap/v3-core", "artifacts/contracts/UniswapV3Pool.sol/UniswapV3Pool.json"),
+    "UniswapV3Factory": ("@uniswap/v3-core", "artifacts/contracts/UniswapV3Factory.sol/UniswapV3Factory.json"),
+    "SwapRouter": ("@uniswap/v3-periphery", "artifacts/contracts/SwapRouter.sol/SwapRouter.json"),
+    "Quoter": ("@uniswap/v3-periphery", "artifacts/contracts/lens/Quoter.sol/Quoter.json"),
+    "PositionManager": (
+        "@uniswap/v3-periphery",
+        "artifacts/contracts/NonfungiblePositionManager.sol/NonfungiblePositionManager.json",
+    ),
     "WETH9": ("@uniswap/v2-periphery", "build/WETH9.json"),
     "ERC20": ("@openzeppelin/contracts", "build/contracts/ERC20PresetFixedSupply.json"),
 }
@@ -41,13 +49,20 @@ def abi(name: str) -> list[dict[str, Any]]:
 
 
 def call_data(signature: str, *values: Any) -> bytes:
-    """Calldata of a function by its canonical signature, for example `transfer(address,uint256)`."""
+    """Calldata of a function by its canonical signature, for example `transfer(address,uint256)`; structs are tuples."""
     return keccak(signature.encode())[:4] + encode(_types(signature), values)
 
 
 def _types(signature: str) -> list[str]:
-    inside = signature[signature.index("(") + 1 : -1]
-    return inside.split(",") if inside else []
+    """The types between the outer parentheses, cut at the commas that are in no inner ones."""
+    types, depth = [""], 0
+    for letter in signature[signature.index("(") + 1 : -1]:
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if letter == "," and depth == 0:
+            types.append("")
+        else:
+            types[-1] += letter
+    return types if types != [""] else []
 
 
 def pair_init_code_hash() -> bytes:
@@ -59,6 +74,18 @@ def pair_address(factory: bytes, token_a: bytes, token_b: bytes) -> bytes:
     """Where a Uniswap V2 factory puts the pair of two tokens (CREATE2, EIP-1014; UniswapV2Library.pairFor)."""
     salt = keccak(b"".join(sorted((token_a, token_b))))
     return keccak(b"\xff" + factory + salt + pair_init_code_hash())[12:]
+
+
+def v3_pool_init_code_hash() -> bytes:
+    """keccak256 of the V3 pool's creation code, from which V3's periphery derives addresses."""
+    return keccak(creation_code("UniswapV3Pool"))
+
+
+def v3_pool_address(factory: bytes, token_a: bytes, token_b: bytes, fee: int) -> bytes:
+    """Where a Uniswap V3 factory puts the pool of two tokens and a fee in millionths (CREATE2; PoolAddress.computeAddress)."""
+    token0, token1 = sorted((token_a, token_b))
+    salt = keccak(encode(("address", "address", "uint24"), (token0, token1, fee)))
+    return keccak(b"\xff" + factory + salt + v3_pool_init_code_hash())[12:]
 
 
 def create_address(sender: bytes, nonce: int) -> bytes:

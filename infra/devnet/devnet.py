@@ -14,6 +14,7 @@ from infra.devnet.market import Market, MarketError, Sender, deploy_market, mine
 from infra.devnet.node import to_hex
 from infra.devnet.signer import Signer
 from infra.devnet.traffic import Traffic
+from infra.devnet.v3_market import V3Market, deploy_v3_market
 
 # The chain's own clock starts here (14 November 2023) and goes by block, so a run does not depend on the day.
 GENESIS_TIME = 1_700_000_000
@@ -36,17 +37,21 @@ class Devnet:
         block_seconds: int = BLOCK_SECONDS,
         per_block: tuple[int, int] = (4, 9),
         builder_port: int = 0,
+        with_v3: bool = False,
     ) -> None:
-        """`folder` takes the logs. The same `seed` gives the same market and users; block hashes differ (PREVRANDAO is random)."""
+        """`folder` takes the logs. `with_v3` adds Uniswap V3 pools and traffic in them. The same `seed` gives the same market and users; block hashes differ (PREVRANDAO is random)."""
         folder.mkdir(parents=True, exist_ok=True)
         self.seed = seed
         self.anvil = Anvil(
             AnvilOptions(chain_id=chain_id, hardfork=DEVNET_HARDFORK, timestamp=GENESIS_TIME), folder / "anvil.log"
         )
         self._per_block = per_block
+        self._with_v3 = with_v3
         self.builder = Builder(self.anvil.node, block_seconds=block_seconds)
         self.server = BuilderServer(self.builder, builder_port)
         self._market: Market | None = None
+        #: The Uniswap V3 pools; None where there are none, and until started.
+        self.v3: V3Market | None = None
         self._traffic: Traffic | None = None
 
     @property
@@ -68,8 +73,10 @@ class Devnet:
         self.anvil.start()
         try:
             self._market = deploy_market(self.anvil.node, self.seed)
+            if self._with_v3:
+                self.v3 = deploy_v3_market(self.anvil.node, self._market)
             self.anvil.node.call("evm_setBlockGasLimit", hex(BLOCK_GAS_LIMIT))
-            self._traffic = Traffic(self._market, self.seed, self._per_block)
+            self._traffic = Traffic(self._market, self.seed, self._per_block, self.v3)
             self.server.start()
         except BaseException:
             self.anvil.stop()
@@ -113,6 +120,7 @@ class Devnet:
             "hardfork": self.anvil.options.hardfork,
             "block_seconds": self.builder.block_seconds,
             "market": self.market.to_json(),
+            "v3_market": self.v3.to_json() if self.v3 is not None else None,
         }
 
     def __enter__(self) -> Devnet:

@@ -12,6 +12,8 @@ from infra.devnet.contracts import call_data
 from infra.devnet.market import BLOCK_SECONDS, Market, Pair, reserves
 from infra.devnet.node import Node, RpcError, quantity, to_hex
 from infra.devnet.signer import Signer
+from infra.devnet.v3_market import V3Market, V3Pool, V3State, v3_states
+from infra.devnet.v3_traffic import V3Swap, drift, quote, swap_call, virtual_reserve
 
 GWEI = 10**9
 SWAP_GAS = 400_000
@@ -46,16 +48,20 @@ class UserTransaction:
 class Traffic:
     """The users of one market. Nonces come from the node at every block, so a reorg needs no repair here."""
 
-    def __init__(self, market: Market, seed: int, per_block: tuple[int, int] = (4, 9)) -> None:
-        """`per_block`: fewest and most transactions a block gets."""
+    def __init__(
+        self, market: Market, seed: int, per_block: tuple[int, int] = (4, 9), v3: V3Market | None = None
+    ) -> None:
+        """`per_block`: fewest and most transactions a block gets. `v3`: pools of Uniswap V3 to trade in as well."""
         self._market = market
+        self._v3 = v3
         self._seed = seed
         self._per_block = per_block
         self._signers = market.signers()
-        by_tokens: dict[tuple[bytes, bytes], list[Pair]] = defaultdict(list)
-        for pair in market.pairs:
-            by_tokens[pair.token0, pair.token1].append(pair)
-        self._parallel = [pair for pairs in by_tokens.values() if len(pairs) > 1 for pair in pairs]
+        self._pools: list[Pair | V3Pool] = [*market.pairs, *(v3.pools if v3 is not None else ())]
+        by_tokens: dict[tuple[bytes, bytes], list[Pair | V3Pool]] = defaultdict(list)
+        for pool in self._pools:
+            by_tokens[pool.token0, pool.token1].append(pool)
+        self._parallel = [pool for pools in by_tokens.values() if len(pools) > 1 for pool in pools]
 
     def transactions(self, node: Node, index: int) -> list[UserTransaction]:
         """The transactions for the block with this index, on the state of the node's head.
@@ -64,6 +70,8 @@ class Traffic:
         """
         rng = random.Random(f"traffic {self._seed} {index}")
         current = dict(zip(self._market.pairs, reserves(node, self._market.pairs), strict=True))
+        v3_pools = self._v3.pools if self._v3 is not None else ()
+        v3_current = dict(zip(v3_pools, v3_states(node, v3_pools), strict=True))
         head = node.call("eth_getBlockByNumber", "latest", False)
         base_fee = quantity(node.call("eth_getBlockByNumber", "pending", False)["baseFeePerGas"])
         names = [to_hex(signer.address) for signer in self._signers]
@@ -74,8 +82,12 @@ class Traffic:
         for position in range(rng.randint(*self._per_block)):
             signer = rng.choice(self._signers)
             intent = Intent.BIG if position == 0 else _intent(rng)
-            pair = rng.choice(self._parallel if position == 0 else self._market.pairs)
-            payload, to, value = self._swap(rng, intent, pair, current, signer, quantity(head["timestamp"]))
+            pool = rng.choice(self._parallel if position == 0 else self._pools)
+            head_time = quantity(head["timestamp"])
+            if isinstance(pool, V3Pool):
+                payload, to, value = self._v3_swap(node, rng, intent, pool, v3_current[pool], signer, head_time)
+            else:
+                payload, to, value = self._swap(rng, intent, pool, current, signer, head_time)
             nonce = nonces[signer.address]
             nonces[signer.address] += 1
             raw = _sign(rng, signer, self._market.chain_id, nonce, to, value, payload, base_fee)
@@ -105,7 +117,8 @@ class Traffic:
         head_time: int,
     ) -> tuple[bytes, bytes, int]:
         """(calldata, router, value) of one swap."""
-        zero_for_one = self._direction(rng, pair, current[pair])
+        now = current[pair]
+        zero_for_one = _direction(rng, (now[1] / now[0]) / (pair.reserve1 / pair.reserve0) - 1)
         token_in, token_out = (pair.token0, pair.token1) if zero_for_one else (pair.token1, pair.token0)
         reserve_in = current[pair][0 if zero_for_one else 1]
         share = rng.uniform(*(BIG_SHARE if intent is Intent.BIG else SMALL_SHARE))
@@ -113,13 +126,7 @@ class Traffic:
         path, amounts = [token_in, token_out], [_amount_out(amount_in, *_oriented(current[pair], zero_for_one))]
         if intent is Intent.SWAP and self._market.weth not in path and rng.random() < 0.5:
             path, amounts = self._through_weth(pair, path, amount_in, current) or (path, amounts)
-        quote = amounts[-1]
-        if intent is Intent.TIGHT:
-            minimum = quote + quote // 50 + 1
-        else:
-            minimum = quote * (100 - rng.randint(1, 6)) // 100
-        # Two hundred blocks of patience; or one second too late for the block this is meant for.
-        deadline = head_time + (200 * BLOCK_SECONDS if intent is not Intent.LATE else BLOCK_SECONDS - 1)
+        minimum, deadline = _terms(rng, intent, amounts[-1], head_time)
         router = self._market.router_of(pair)
         arguments = (minimum, path, signer.address, deadline)
         if path[0] == self._market.weth:
@@ -127,13 +134,23 @@ class Traffic:
         name = "swapExactTokensForETH" if path[-1] == self._market.weth else "swapExactTokensForTokens"
         return call_data(f"{name}(uint256,uint256,address[],address,uint256)", amount_in, *arguments), router, 0
 
-    @staticmethod
-    def _direction(rng: random.Random, pair: Pair, current: tuple[int, int]) -> bool:
-        """True to sell token0. Users pull a price back that has left the seeded one too far."""
-        drift = (current[1] / current[0]) / (pair.reserve1 / pair.reserve0) - 1
-        if abs(drift) > LEASH:
-            return drift > 0
-        return rng.random() < 0.5
+    def _v3_swap(
+        self,
+        node: Node,
+        rng: random.Random,
+        intent: Intent,
+        pool: V3Pool,
+        state: V3State,
+        signer: Signer,
+        head_time: int,
+    ) -> tuple[bytes, bytes, int]:
+        """(calldata, router, value) of one swap in a V3 pool."""
+        assert self._v3 is not None
+        zero_for_one = _direction(rng, drift(pool, state))
+        share = rng.uniform(*(BIG_SHARE if intent is Intent.BIG else SMALL_SHARE))
+        swap = V3Swap(pool, zero_for_one, max(1, int(virtual_reserve(state, zero_for_one) * share)))
+        minimum, deadline = _terms(rng, intent, quote(node, self._v3, swap), head_time)
+        return swap_call(self._v3, self._market.weth, swap, minimum, signer.address, deadline)
 
     def _through_weth(
         self, pair: Pair, path: list[bytes], amount_in: int, current: dict[Pair, tuple[int, int]]
@@ -151,6 +168,20 @@ class Traffic:
         for hop, zero_for_one in hops:
             amounts.append(_amount_out(amounts[-1], *_oriented(current[hop], zero_for_one)))
         return [path[0], weth, path[1]], amounts[1:]
+
+
+def _direction(rng: random.Random, drifted: float) -> bool:
+    """Whether token0 is sold: at random, back where the price of token0 has left the seeded one by too large a part of it."""
+    if abs(drifted) > LEASH:
+        return drifted > 0
+    return rng.random() < 0.5
+
+
+def _terms(rng: random.Random, intent: Intent, quoted: int, head_time: int) -> tuple[int, int]:
+    """(least amount out, deadline)"""
+    minimum = quoted + quoted // 50 + 1 if intent is Intent.TIGHT else quoted * (100 - rng.randint(1, 6)) // 100
+    # Two hundred blocks of patience; or one second too late for the block this is meant for.
+    return minimum, head_time + (200 * BLOCK_SECONDS if intent is not Intent.LATE else BLOCK_SECONDS - 1)
 
 
 def _intent(rng: random.Random) -> Intent:

@@ -10,6 +10,7 @@ from schemas.config import KafkaConfig
 from schemas.control import ControlRecord
 from schemas.pending import PendingRecord
 from schemas.pools import PoolRecord
+from schemas.tokens import TokenRecord
 
 #: More than the deepest reorg's reverts and applies together.
 BLOCKS = 256
@@ -17,13 +18,14 @@ BLOCKS = 256
 
 @dataclass(frozen=True)
 class LogTail:
-    """The end of a chain's log, each list oldest first. `pools` and `control` are whole."""
+    """The end of a chain's log, each list oldest first. `pools`, `control` and `tokens` are whole."""
 
     next_seq: int
     blocks: list[BlockRecord]
     pools: list[PoolRecord]
     pending: list[PendingRecord]
     control: list[ControlRecord]
+    tokens: list[TokenRecord]
 
 
 def read_log_tail(kafka: KafkaConfig, chain: int, max_pending: int) -> LogTail:
@@ -38,5 +40,8 @@ def read_log_tail(kafka: KafkaConfig, chain: int, max_pending: int) -> LogTail:
         ],
         control=[
             r for _, r in read_records(kafka, ControlRecord.TOPIC) if isinstance(r, ControlRecord) and r.chain == chain
+        ],
+        tokens=[
+            r for _, r in read_records(kafka, TokenRecord.TOPIC) if isinstance(r, TokenRecord) and r.chain == chain
         ],
     )

@@ -18,3 +18,4 @@ LAG = Gauge("sluice_ingest_lag_blocks", "Blocks the node is ahead of the log", [
 PENDING = Gauge("sluice_ingest_pending", "Transactions known to be pending", ["chain"])
 POOLS = Gauge("sluice_ingest_pools", "Pools tracked", ["chain"])
 POOLS_WAITING = Gauge("sluice_ingest_pools_waiting", "Pools found but not admitted yet", ["chain"])
+NODE_REQUESTS = Gauge("sluice_ingest_node_requests", "Requests made of the node by this process", ["chain"])

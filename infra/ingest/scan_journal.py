@@ -56,12 +56,13 @@ class ScanJournal:
         except OSError:
             log.warning("%s is in use by another process: what is found now will be searched for again", self._path)
         file.seek(0)
-        lines = file.read().splitlines()
+        text = file.read()
+        lines = text.splitlines()
         if self._file is None:
             file.close()
         self.steps = _steps(lines, self._identity)
         # What follows the readable lines is the end of a killed writer, or somebody else's.
-        if self._file is not None and len(lines) != len(self.steps) + 1:
+        if self._file is not None and (len(lines) != len(self.steps) + 1 or not text.endswith("\n")):
             self._rewrite()
         return self
 

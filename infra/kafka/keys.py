@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schemas.audits import AuditRecord
 from schemas.control import CommandRecord
 from schemas.dead_letter import DeadLetterRecord
 from schemas.decisions import DecisionRecord
@@ -24,6 +25,8 @@ def key_of(record: Record) -> bytes:
         return record.decision_id
     if isinstance(record, OpportunityRecord | DecisionRecord):
         return record.id
+    if isinstance(record, AuditRecord):
+        return record.opportunity_id
     if isinstance(record, TokenRecord):
         return f"{record.chain}/0x{record.token.hex()}".encode()
     if isinstance(record, FindingRecord):

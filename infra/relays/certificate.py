@@ -11,18 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.chain.transactions import TransactionRefused, decode
+from infra.judge import simulate_v1
+from infra.judge.simulate_v1 import METHOD, Malformed, NextBlock
 from infra.relays.node import Node, NodeTrouble, RpcError, Trouble, quantity
 from schemas.decisions import ChosenCall, DecisionRecord
 from schemas.submissions import Certificate, CertificateKind
 from schemas.types import Signed
 
-METHOD = "eth_simulateV1"
 DEFAULT_BLOCK_INTERVAL_S = 12
 _KEPT_HEADERS = 8
-_METHOD_NOT_FOUND, _RESOURCE_NOT_FOUND, _TRANSACTION_REJECTED = -32601, -32001, -32003
-# The execution API reserves these for transactions that the simulated block cannot hold (nonce, funds, fee, gas).
-_INVALID_TRANSACTION = range(-38029, -38009)
-_INVALID_WORDS = ("insufficient funds", "nonce too", "intrinsic gas", "max fee per gas less")
+_METHOD_NOT_FOUND, _RESOURCE_NOT_FOUND = -32601, -32001
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,20 +112,19 @@ class Certifier:
 def simulation_request(
     decision: DecisionRecord, chosen: ChosenCall, header: Header, block_interval_s: int
 ) -> dict[str, Any]:
-    """The `eth_simulateV1` request: one block with the target (if any) and then our call. Nodes differ in the environment
-    they assume for it, so all of it is given. Raises `TransactionRefused` for a target of an unknown kind."""
-    overrides = {
-        "number": hex(decision.target_block),
-        "time": hex(header.timestamp + block_interval_s * (decision.target_block - header.number)),
-        "gasLimit": header.gas_limit,
-        "feeRecipient": header.coinbase,
-        "prevRandao": header.prev_randao,
-    }
-    if header.next_base_fee is not None:
-        overrides["baseFeePerGas"] = hex(header.next_base_fee)
+    """The `eth_simulateV1` request: one block with the target (if any) and then our call. Raises `TransactionRefused` for a target of an
+    unknown kind."""
+    block = NextBlock(
+        number=decision.target_block,
+        timestamp=header.timestamp + block_interval_s * (decision.target_block - header.number),
+        base_fee=header.next_base_fee,
+        gas_limit=header.gas_limit,
+        coinbase=header.coinbase,
+        prev_randao=header.prev_randao,
+    )
     calls = [decode(chosen.target_raw).call()] if chosen.target_raw else []
     calls.append(_our_call(chosen, legacy=header.next_base_fee is None))
-    return {"blockStateCalls": [{"blockOverrides": overrides, "calls": calls}], "validation": True}
+    return simulate_v1.request(block, calls)
 
 
 def read_simulation(result: Any, target_block: int, chosen: ChosenCall, base_fee: int) -> Judgement:
@@ -135,24 +132,18 @@ def read_simulation(result: Any, target_block: int, chosen: ChosenCall, base_fee
 
     Raises `NodeTrouble(MALFORMED)` where the result is not of the block and the calls that were asked for.
     """
-    block = result[0] if isinstance(result, list) and len(result) == 1 else None
-    calls = block.get("calls") if isinstance(block, dict) else None
-    expected = 2 if chosen.target_raw else 1
-    if not isinstance(block, dict) or not isinstance(calls, list) or len(calls) != expected:
-        raise NodeTrouble(Trouble.MALFORMED, f"not one block of {expected} calls")
-    if quantity(block.get("number"), "number") != target_block:
-        raise NodeTrouble(Trouble.MALFORMED, f"simulated block {block.get('number')} instead of {target_block}")
-    if base_fee and quantity(block.get("baseFeePerGas"), "baseFeePerGas") != base_fee:
-        raise NodeTrouble(Trouble.MALFORMED, f"base fee {block.get('baseFeePerGas')} instead of {hex(base_fee)}")
-    if chosen.target_raw and not _succeeded(calls[0]):
-        return _fails(f"the target fails: {_cause(calls[0])}")
+    try:
+        calls = simulate_v1.read_block(result, target_block, base_fee, 2 if chosen.target_raw else 1)
+    except Malformed as error:
+        raise NodeTrouble(Trouble.MALFORMED, str(error)) from None
+    if chosen.target_raw and not calls[0].succeeded:
+        return _fails(f"the target fails: {calls[0].cause}")
     ours = calls[-1]
-    succeeded, gas_used = _succeeded(ours), quantity(ours.get("gasUsed"), "gasUsed")
-    if gas_used > chosen.gas_limit:
-        raise NodeTrouble(Trouble.MALFORMED, f"gas {gas_used} above the limit {chosen.gas_limit}")
-    if not succeeded:
-        return _fails(f"ours fails: {_cause(ours)}", gas_used, gas_used - chosen.gas_used)
-    return _compare(chosen, gas_used, base_fee)
+    if ours.gas_used > chosen.gas_limit:
+        raise NodeTrouble(Trouble.MALFORMED, f"gas {ours.gas_used} above the limit {chosen.gas_limit}")
+    if not ours.succeeded:
+        return _fails(f"ours fails: {ours.cause}", ours.gas_used, ours.gas_used - chosen.gas_used)
+    return _compare(chosen, ours.gas_used, base_fee)
 
 
 def _compare(chosen: ChosenCall, gas_used: int, base_fee: int) -> Judgement:
@@ -181,28 +172,9 @@ def _our_call(chosen: ChosenCall, legacy: bool) -> dict[str, Any]:
     }
 
 
-def _succeeded(call: Any) -> bool:
-    status = call.get("status") if isinstance(call, dict) else None
-    if status not in ("0x0", "0x1"):
-        raise NodeTrouble(Trouble.MALFORMED, f"a call with status {str(status)[:20]!r}")
-    return bool(status == "0x1")
-
-
-def _cause(call: dict[str, Any]) -> str:
-    """Message and revert data; some nodes put the data into the error, some into the result."""
-    error = call.get("error")
-    error = error if isinstance(error, dict) else {}
-    data = error.get("data") or call.get("returnData") or "0x"
-    return f"{str(error.get('message', 'no message'))[:100]} {str(data)[:522]}"
-
-
 def _of_rpc_error(error: RpcError) -> Judgement:
     text = str(error)
-    if (
-        error.code == _TRANSACTION_REJECTED
-        or error.code in _INVALID_TRANSACTION
-        or any(w in text.lower() for w in _INVALID_WORDS)
-    ):
+    if simulate_v1.is_invalid_transaction(error.code, text):
         return _fails(f"invalid in the target block: {text}")
     if error.code == _METHOD_NOT_FOUND:
         return _unavailable(Trouble.UNSUPPORTED, text)

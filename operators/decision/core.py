@@ -156,6 +156,7 @@ class Decision:
                 hops=route.hops,
                 prices=route.prices,
                 gross=Wide(route.gross),
+                data=event.transactions[route.index].data,
                 rate=route.rate,
                 gross_wei=Wide(route.gross_wei),
                 gas_estimate=route.gas,

@@ -44,14 +44,12 @@ class _Logic(StatefulBatchLogic[EventSummary | SimulationOutput, Decided, tuple[
                 complete = self._gather.context(value.seq, value)
             else:
                 complete = self._gather.answer(value.seq, value.shard, value)
-            if complete is None:
-                continue
-            event, answers = complete
-            self._observe("simulate", event.seq)
-            verdicts = {index: verdict for answer in answers for index, verdict in answer.verdicts}
-            decision, opportunities = self._core.decide(event, verdicts)
-            self._observe("decide", event.seq)
-            out.append(Decided(decision, tuple(opportunities)))
+            for event, answers in complete:
+                self._observe("simulate", event.seq)
+                verdicts = {index: verdict for answer in answers for index, verdict in answer.verdicts}
+                decision, opportunities = self._core.decide(event, verdicts)
+                self._observe("decide", event.seq)
+                out.append(Decided(decision, tuple(opportunities)))
         return out, StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> tuple[Any, ...]:

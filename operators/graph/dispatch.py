@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from operators.pools import by_topic
+from collections.abc import Callable
+
+from operators.pools import FAMILIES, LOG_TOPICS
 from operators.pools.base import ALL_POOLS, BadLog, Pool
 from schemas.logs import Log
 
-_NOBODY = (ALL_POOLS,)
+_ALL = (ALL_POOLS,)
+
+
+def _readers(topic: bytes) -> tuple[Callable[[Log], bytes], ...]:
+    """How the families that know a topic read a key from its logs, each way once: forks inherit it."""
+    known = {family.key_of.__func__: family.key_of for family in FAMILIES.values() if topic in family.LOG_TOPICS}  # type: ignore[attr-defined]
+    return tuple(known.values())
+
+
+_READERS = {topic: _readers(topic) for topic in LOG_TOPICS}
 
 
 def keys_of(log: Log) -> tuple[bytes, ...]:
@@ -15,13 +26,15 @@ def keys_of(log: Log) -> tuple[bytes, ...]:
     Mostly one. Families that share an event may read different keys from it; the pool that is at a key decides. A log that names no pool as
     its family's logs do is taken to concern all: what it did to whom is not known, and each of them says what is wrong with it.
     """
-    families = by_topic(log.topics[0]) if log.topics else ()
+    readers = _READERS.get(log.topics[0]) if log.topics else None
+    if readers is None:
+        return ()
     try:
-        if len(families) == 1:
-            return (families[0].key_of(log),)
-        return tuple(dict.fromkeys([family.key_of(log) for family in families]))
+        if len(readers) == 1:
+            return (readers[0](log),)
+        return tuple(dict.fromkeys([key_of(log) for key_of in readers]))
     except BadLog:
-        return _NOBODY
+        return _ALL
 
 
 def concerns(pool: Pool, key: bytes, log: Log) -> bool:

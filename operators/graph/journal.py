@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
-from schemas.plain import pack_plain, unpack_plain
-
 DEPTH = 64
 
 U = TypeVar("U")
@@ -22,70 +20,71 @@ class Entry(Generic[U]):
 
     __slots__ = ("_packed", "_undo", "block_hash", "number")
 
-    def __init__(self, number: int, block_hash: bytes, packed: bytes = b"") -> None:
+    def __init__(self, number: int, block_hash: bytes, packed: tuple[tuple[Any, ...], ...] | None = None) -> None:
         self.number = number
         self.block_hash = block_hash
-        self._undo: list[U] = []
+        self._undo: list[U] | None = [] if packed is None else None
         self._packed = packed
 
-    def note(self, undo: U, plain: UndoForm[U]) -> None:
-        """Add a change."""
-        self.undo(plain).append(undo)
-        self._packed = b""
-
-    def undo(self, plain: UndoForm[U]) -> list[U]:
-        """The undo list."""
-        if self._packed and not self._undo:
-            self._undo = [plain.read(entry) for entry in unpack_plain(self._packed)]
+    def undo(self, form: UndoForm[U]) -> list[U]:
+        """The undo list. Who adds to it says `changed`."""
+        if self._undo is None:
+            self._undo = [form.unpack(entry) for entry in self._packed or ()]
         return self._undo
 
-    def pack(self, plain: UndoForm[U]) -> bytes:
-        """The undo list as plain data, packed."""
-        if not self._packed:
-            self._packed = pack_plain(tuple(plain.write(undo) for undo in self._undo))
+    def changed(self) -> None:
+        """Forget the packed form."""
+        self._packed = None
+
+    def pack(self, form: UndoForm[U]) -> tuple[tuple[Any, ...], ...]:
+        """The undo list as plain data."""
+        if self._packed is None:
+            self._packed = tuple([form.pack(undo) for undo in self._undo or ()])
         return self._packed
 
 
 class UndoForm(Generic[U]):
-    """How an undo is plain data: `write` and its inverse `read`."""
+    """How an undo is plain data: `pack` and its inverse `unpack`."""
 
-    __slots__ = ("read", "write")
+    __slots__ = ("pack", "unpack")
 
-    def __init__(self, write: Callable[[U], tuple[Any, ...]], read: Callable[[tuple[Any, ...]], U]) -> None:
-        self.write = write
-        self.read = read
+    def __init__(self, pack: Callable[[U], tuple[Any, ...]], unpack: Callable[[tuple[Any, ...]], U]) -> None:
+        self.pack = pack
+        self.unpack = unpack
 
 
 class Journal(Generic[U]):
-    """Undo entries of the last `depth` blocks. What happens between two blocks belongs to the earlier one."""
+    """Undo entries of the last blocks, so that `depth` of them can be reverted. What happens between two blocks belongs to the earlier one."""
 
-    def __init__(self, plain: UndoForm[U], depth: int = DEPTH) -> None:
+    def __init__(self, form: UndoForm[U], depth: int = DEPTH) -> None:
         self._entries: list[Entry[U]] = []
-        self._plain = plain
+        self._form = form
         self.depth = depth
 
     def begin(self, number: int, block_hash: bytes) -> None:
-        """Open the entry of a new head. The oldest beyond `depth` can no longer be reverted and is dropped."""
+        """Open the entry of a new head. The oldest can no longer be reverted and is dropped."""
         self._entries.append(Entry(number, block_hash))
-        if len(self._entries) > self.depth:
+        # One more than can be reverted: the block to go back to has an entry too, for what comes behind it.
+        if len(self._entries) > self.depth + 1:
             del self._entries[0]
 
     def note(self, undo: U) -> None:
         """Record how to take one change back. Before the first block there is nothing to go back to."""
         if self._entries:
-            self._entries[-1].note(undo, self._plain)
+            self._entries[-1].undo(self._form).append(undo)
+            self._entries[-1].changed()
 
     @property
     def newest(self) -> list[U]:
         """The changes since the newest block began."""
-        return self._entries[-1].undo(self._plain) if self._entries else []
+        return self._entries[-1].undo(self._form) if self._entries else []
 
     def revert(self, number: int, block_hash: bytes, apply: Callable[[U], None]) -> None:
         """Take the head off: its changes undone, newest first. Raises `JournalError`."""
         if len(self._entries) < 2:
             raise JournalError(
-                f"cannot revert block {number} (0x{block_hash.hex()}): the journal holds {len(self._entries)} block(s), "
-                f"at most {self.depth}; rebuild the flow's state from a fresh log"
+                f"cannot revert block {number} (0x{block_hash.hex()}): the journal goes no further back ({self.depth} at most, less after "
+                "a start); rebuild the flow's state from a fresh log"
             )
         head = self._entries[-1]
         if head.block_hash != block_hash:
@@ -94,13 +93,13 @@ class Journal(Generic[U]):
                 f"{head.number} (0x{head.block_hash.hex()})"
             )
         del self._entries[-1]
-        for undo in reversed(head.undo(self._plain)):
+        for undo in reversed(head.undo(self._form)):
             apply(undo)
 
-    def snapshot(self) -> tuple[tuple[int, bytes, bytes], ...]:
-        """Plain data: number, hash and packed undo list of each block. Costs by what the newest block changed."""
-        return tuple((entry.number, entry.block_hash, entry.pack(self._plain)) for entry in self._entries)
+    def snapshot(self) -> tuple[tuple[Any, ...], ...]:
+        """Plain data: number, hash and undo list of each block. Costs by what the newest block changed."""
+        return tuple((entry.number, entry.block_hash, entry.pack(self._form)) for entry in self._entries)
 
-    def restore(self, snapshot: Iterable[tuple[int, bytes, bytes]]) -> None:
+    def restore(self, snapshot: Iterable[tuple[Any, ...]]) -> None:
         """Inverse of `snapshot`."""
         self._entries = [Entry(*fields) for fields in snapshot]

@@ -1,17 +1,19 @@
-"""What goes into a graph shard and what comes out: exactly one message per event and shard, empty when there is nothing."""
+"""What goes into a graph shard and what comes out: one message per event and shard with a part in it, and one answer to each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from functools import cache
 from typing import NamedTuple
 
 from operators.graph.dispatch import keys_of
+from operators.graph.tracked import Needs
 from operators.pools.base import Pool
 from schemas.blocks import BlockRecord
 from schemas.decisions import EventKind
 from schemas.event import Event
 from schemas.logs import Log, LogsRecord
-from schemas.pools import AccountSlots, PoolRecord
+from schemas.pools import PoolRecord
 from schemas.witness import AccountState, WitnessRecord
 
 
@@ -38,7 +40,7 @@ class PoolUpdate(NamedTuple):
     address: bytes
     pool: Pool | None
     refusal: str
-    needs: tuple[AccountSlots, ...] | None
+    needs: Needs | None
 
 
 class AccountUpdate(NamedTuple):
@@ -77,45 +79,66 @@ def shard_key(shard: int) -> str:
     return f"{shard:03d}"
 
 
+def shards_with_a_part(event: Event, shards: int) -> Collection[int]:
+    """The shards that an event has something for: all for a block, whose number each keeps; those of the pool and of the accounts of its
+    witness for a pool; for others whoever keeps new codes. What a shard is not told it need not answer, nor store at the end of an epoch."""
+    if event.kind in (EventKind.BLOCK, EventKind.REVERT):
+        return range(shards)
+    head, witness = event.parts[0], event.part(WitnessRecord)
+    found = {0} if witness is not None and witness.codes else set()
+    if isinstance(head, PoolRecord):
+        found.add(shard_of(head.address, shards))
+        found.update(shard_of(account.address, shards) for account in (witness.accounts if witness else ()))
+    return found
+
+
 def fan_out(event: Event, shards: int) -> Iterator[tuple[str, ShardInput]]:
-    """Split an event into one input per shard.
+    """Split an event into one input per shard, empty for shards without a part.
 
     A pending transaction's witness is not state of the chain: of a pending event the shards get the codes only, which are
     content-addressed and which the sequencer publishes once.
     """
-    head = event.parts[0]
+    seq, kind, head = event.seq, event.kind, event.parts[0]
     number, block_hash, timestamp = (
         (head.number, head.hash, head.timestamp) if isinstance(head, BlockRecord) else (0, b"", 0)
     )
-    logs: list[list[tuple[bytes, Log]]] = [[] for _ in range(shards)]
-    accounts: list[list[AccountState]] = [[] for _ in range(shards)]
+    # By shard and only where there is something: most shards have no part in most events.
+    logs: dict[int, list[tuple[bytes, Log]]] = {}
+    accounts: dict[int, list[AccountState]] = {}
     witness = event.part(WitnessRecord)
     codes = witness.codes if witness else ()
-    pool_shard = -1
-    if event.kind is not EventKind.PENDING:
+    if kind is not EventKind.PENDING:
         record = event.part(LogsRecord)
         for log in record.logs if record else ():
             for key in keys_of(log):
-                for share in (logs[shard_of(key, shards)],) if key else logs:
+                for shard in (int.from_bytes(key[-4:], "big") % shards,) if key else range(shards):
+                    share = logs.get(shard)
+                    if share is None:
+                        share = logs[shard] = []
                     share.append((key, log))
         for account in witness.accounts if witness else ():
-            accounts[shard_of(account.address, shards)].append(account)
-    if isinstance(head, PoolRecord):
-        pool_shard = shard_of(head.address, shards)
-    for shard in range(shards):
+            accounts.setdefault(shard_of(account.address, shards), []).append(account)
+    pool = head if isinstance(head, PoolRecord) else None
+    pool_shard = -1 if pool is None else shard_of(pool.address, shards)
+    for shard, name in enumerate(_shard_keys(shards)):
         yield (
-            shard_key(shard),
+            name,
             ShardInput(
-                event.seq,
+                seq,
                 shard,
-                event.kind,
+                kind,
                 number,
                 block_hash,
                 timestamp,
-                tuple(logs[shard]),
-                head if shard == pool_shard and isinstance(head, PoolRecord) else None,
-                tuple(accounts[shard]),
+                tuple(logs.get(shard, ())),
+                pool if shard == pool_shard else None,
+                tuple(accounts.get(shard, ())),
                 # Codes belong to no address; shard 0 keeps them all.
                 codes if shard == 0 else (),
             ),
         )
+
+
+@cache
+def _shard_keys(shards: int) -> tuple[str, ...]:
+    return tuple(shard_key(shard) for shard in range(shards))

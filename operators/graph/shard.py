@@ -11,7 +11,7 @@ from operators.graph.digest import MODULUS, entry_digest
 from operators.graph.dispatch import Listeners, concerns
 from operators.graph.journal import DEPTH, Journal, UndoForm
 from operators.graph.messages import AccountUpdate, PoolUpdate, ShardInput, ShardOutput
-from operators.graph.tracked import Account, Needs, Tracked, UndoAccount, UndoPool, undo_from_plain, undo_to_plain
+from operators.graph.tracked import Account, Needs, Tracked, UndoAccount, UndoPool, pack_undo, unpack_undo
 from operators.pools import FAMILIES
 from operators.pools.base import BadLog, BadLogReason, BadState
 from operators.pools.records import pool_of
@@ -21,7 +21,8 @@ from schemas.pools import PoolOp, PoolRecord
 from schemas.witness import AccountState
 
 SNAPSHOT_VERSION = 2
-_UNDO = UndoForm(undo_to_plain, undo_from_plain)
+_UNDO = UndoForm(pack_undo, unpack_undo)
+_NO_NEEDS = Needs(())
 
 
 class GraphShard:
@@ -59,7 +60,12 @@ class GraphShard:
                 self._journal.begin(message.number, message.block_hash)
                 self._noted, self._time = set(), message.timestamp
             for key, log in message.logs:
-                self._take_log(key, log)
+                tracked = self.pools.get(key) if key == log.address else None
+                # The usual way: a pool's own contract speaks. All others are looked at more closely.
+                if tracked is not None and log.topics[0] in tracked.pool.LOG_TOPICS:
+                    self._apply_log(tracked, log)
+                else:
+                    self._take_log(key, log)
             if message.pool is not None:
                 self._apply_pool(message.pool)
             for account in message.accounts:
@@ -116,15 +122,22 @@ class GraphShard:
     def _apply_log(self, tracked: Tracked, log: Log) -> None:
         if tracked.lost:
             return
-        pool = tracked.pool
+        pool, address = tracked.pool, tracked.pool.address
         try:
             # Time first, and only for pools that say something: it is no part of the digest, and who quotes brings it up to date again.
-            self._set_state(tracked, (pool.at(self._time) if pool.TIMED else pool).apply(log))
+            after = (pool.at(self._time) if pool.TIMED else pool).apply(log)
         except BadLog as error:
             # The pool said something our model does not know: keep its last state, stop trading it, count it.
             self._faults.append(f"bad_log:{error.reason}")
             refusal = tracked.refusal or f"bad_log:{error.reason}"
-            self._set_pool(pool.address, Tracked(pool, refusal, tracked.needs, lost=True))
+            self._set_pool(address, Tracked(pool, refusal, tracked.needs, lost=True))
+            return
+        # As `_set_pool` would, less what a log cannot change: this runs once a log.
+        if address not in self._noted:
+            self._note(address, tracked)
+        self.pools[address] = Tracked(after, tracked.refusal, tracked.needs)
+        if address not in self._changed_pools:
+            self._changed_pools[address] = False
 
     def _apply_pool(self, record: PoolRecord) -> None:
         known = self.pools.get(record.address)
@@ -147,8 +160,9 @@ class GraphShard:
             if known is not None:
                 self._set_pool(record.address, None)
             return
-        same = known is not None and known.needs.slots == record.needs
-        needs = known.needs if known is not None and same else Needs(record.needs)
+        needs = Needs(record.needs)
+        if known is not None and known.needs == needs:
+            needs = known.needs
         self._set_pool(record.address, Tracked(pool, record.refusal, needs))
 
     def _apply_account(self, state: AccountState) -> None:
@@ -165,14 +179,6 @@ class GraphShard:
         account.slots.update(slots)
         account.changed()
         self._changed_accounts.setdefault(state.address, {}).update(dict.fromkeys(slots))
-
-    def _set_state(self, tracked: Tracked, pool: Pool) -> None:
-        """Another state of a tracked pool: what a log does, so the shortest way."""
-        address = pool.address
-        if address not in self._noted:
-            self._note(address, tracked)
-        self.pools[address] = Tracked(pool, tracked.refusal, tracked.needs, tracked.lost)
-        self._changed_pools.setdefault(address, False)
 
     def _set_pool(self, address: bytes, tracked: Tracked | None) -> None:
         if address not in self._noted:
@@ -192,7 +198,7 @@ class GraphShard:
         else:
             self.pools[address] = tracked
             self._listeners.add(tracked.pool)
-        same_needs = before is not None and tracked is not None and before.needs.slots == tracked.needs.slots
+        same_needs = before is not None and tracked is not None and before.needs == tracked.needs
         self._changed_pools[address] = self._changed_pools.get(address, False) or not same_needs
 
     def _count_changes(self) -> None:
@@ -219,8 +225,11 @@ class GraphShard:
         self._changed_accounts.setdefault(undo.address, {}).update(dict.fromkeys(undo.slots))
 
     def _answer(self, message: ShardInput, new_codes: tuple[bytes, ...]) -> ShardOutput:
-        self._count_changes()
         full = self._announce_all
+        if not (full or self._changed_pools or self._changed_accounts or self._faults):
+            # What most shards answer to most events.
+            return ShardOutput(message.seq, message.shard, False, (), (), (), new_codes, self.digest, ())
+        self._count_changes()
         self._announce_all = False
         pools = self.pools if full else self._changed_pools
         accounts = (
@@ -247,8 +256,8 @@ class GraphShard:
     def _pool_update(self, address: bytes, full: bool) -> PoolUpdate:
         tracked = self.pools.get(address)
         if tracked is None:
-            return PoolUpdate(address, None, "", ())
-        needs = tracked.needs.slots if full or self._changed_pools[address] else None
+            return PoolUpdate(address, None, "", _NO_NEEDS)
+        needs = tracked.needs if full or self._changed_pools[address] else None
         return PoolUpdate(address, tracked.pool, tracked.reason, needs)
 
     def _account_update(self, address: bytes, keys: dict[bytes, None]) -> AccountUpdate:

@@ -8,30 +8,32 @@ from dataclasses import dataclass, field
 import msgspec
 
 from operators.simulation.packed import pack_states
-from schemas.record import Sequenced
+from schemas.record import Record, Sequenced
 from schemas.witness import WitnessRecord
 
 
 @dataclass(frozen=True)
 class Draft:
-    """The records of one event in part order, unstamped, with the contract codes its witness could carry (by keccak)."""
+    """The records of one event in part order, unstamped, with the contract codes its witness could carry (by keccak). `beside` are records
+    that have no place in the order and are written in the event's transaction."""
 
     records: tuple[Sequenced, ...]
     codes: Mapping[bytes, bytes] = field(default_factory=dict)
+    beside: tuple[Record, ...] = ()
 
 
 @dataclass(frozen=True)
 class Stamped:
     """Records ready to be written, the number after them, and the code hashes that are published once they are written."""
 
-    records: tuple[Sequenced, ...]
+    records: tuple[Record, ...]
     next_seq: int
     published: frozenset[bytes]
 
 
 def stamp(drafts: Iterable[Draft], next_seq: int, published: Set[bytes]) -> Stamped:
     """Number the events from `next_seq` on. A code goes with the first witness that needs it and is not `published` yet."""
-    records: list[Sequenced] = []
+    records: list[Record] = []
     fresh: set[bytes] = set()
     for draft in drafts:
         parts = len(draft.records)
@@ -41,6 +43,7 @@ def stamp(drafts: Iterable[Draft], next_seq: int, published: Set[bytes]) -> Stam
                 record = msgspec.structs.replace(record, codes=tuple(draft.codes[h] for h in wanted))
                 fresh.update(wanted)
             records.append(msgspec.structs.replace(record, seq=next_seq, part=part, parts=parts))
+        records += draft.beside
         next_seq += 1
     return Stamped(tuple(records), next_seq, frozenset(fresh))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
 
+from operators.ingest.drift import Drift
 from operators.ingest.head_tracker import HeadTracker, Link
+from operators.ingest.held import GONE, HeldPools
 from operators.ingest.log_sources import LogSources
 from operators.ingest.resume import LogBroken, current_chain, known_pools, link_of
 from operators.ingest.tracked_state import TrackedState, as_slots
@@ -12,6 +14,7 @@ from operators.pools.base import BadState, Found
 from operators.pools.records import pool_of
 from schemas.blocks import BlockRecord
 from schemas.config import FactoryConfig
+from schemas.logs import Log
 from schemas.pools import PoolOp, PoolRecord
 
 #: The owner under which our own accounts' needs are tracked: no pool has this address.
@@ -33,7 +36,11 @@ class LogState:
         self.tracked.put(OURSELVES, {owner: frozenset(), executor: frozenset()})
         #: Pools to be admitted (again), in order, by their keys.
         self.to_admit: dict[bytes, Found] = {}
+        #: Pools suspended by a command.
+        self.held = HeldPools()
         self.log_sources = LogSources(factories)
+        self.drift = Drift()
+        self._resuming = False
         self._blocks: dict[bytes, BlockRecord] = {}
         self._tracker: HeadTracker | None = None
 
@@ -80,11 +87,15 @@ class LogState:
         self._tracker = HeadTracker([link_of(b) for b in chain], self._depth)
         self._prune()
         known = known_pools(pools, blocks)
+        for record, admitted_at in known.suspended:
+            self.held.hold(record, admitted_at)
+        self._resuming = True
         for record in known.standing.values():
             self.admitted(record)
         for record in known.outdated.values():
             self.admitted(record)
             self._again(record)
+        self._resuming = False
 
     def applied(self, block: BlockRecord) -> None:
         """A block was written."""
@@ -97,9 +108,15 @@ class LogState:
         """A block was taken off. Pools admitted on it or above are to be admitted again: their recorded state is gone with it."""
         self._tracker = self.tracker.reverted()
         self._blocks.pop(block.hash, None)
+        self.drift.reverted(block.number)
         for record in self.pools.values():
             if record.block_number >= block.number:
                 self._again(record)
+
+    def logged(self, number: int, logs: Sequence[Log]) -> None:
+        """These logs of the block were written. Pools that moved away from what their records name are to be admitted again."""
+        for address in self.drift.block(number, logs):
+            self._again(self.pools[address])
 
     def _prune(self) -> None:
         keep = {link.hash for link in self.tracker.chain}
@@ -125,24 +142,43 @@ class LogState:
         """A pool event was written."""
         self.to_admit.pop(record.address, None)
         if record.op is PoolOp.SUSPEND:
-            self.pools.pop(record.address, None)
+            old = self.pools.pop(record.address, None)
+            if record.refusal != GONE:
+                since = old.block_number if old else self.held.held_since(record.address)
+                self.held.hold(record, record.block_number if since is None else since)
             self.log_sources.drop(record.address)
             self.tracked.drop(record.address)
+            self.drift.dropped(record.address)
             return
+        self.held.release(record.address)
         self.pools[record.address] = record
         self.tracked.put(record.address, as_slots(record.needs))
+        self.log_sources.drop(record.address)
+        self.drift.dropped(record.address)
+        if not record.state:
+            return
         try:
-            self.log_sources.put(record.address, pool_of(record).log_sources if record.state else ())
+            pool = pool_of(record)
         except BadState:
             # Written by another version of its family: what the chain has now is read instead.
-            self.log_sources.drop(record.address)
             self._again(record)
+            return
+        self.log_sources.put(record.address, pool.log_sources)
+        if not record.refusal:
+            self.drift.admitted(pool, record.needs, record.block_number, known=not self._resuming)
 
     def _again(self, record: PoolRecord) -> None:
         self.to_admit[record.address] = Found(record.family, record.address, record.factory, record.seed)
 
+    def readmit(self, address: bytes) -> bool:
+        """Have a pool of the log admitted anew, held or not; False for one that the log does not have."""
+        record = self.pools.get(address) or self.held.get(address)
+        if record is not None:
+            self._again(record)
+        return record is not None
+
     def discover(self, found: Iterable[Found]) -> None:
         """Pools that are to be in the log: those that are not will be admitted."""
         for pool in found:
-            if pool.address not in self.pools:
+            if pool.address not in self.pools and pool.address not in self.held:
                 self.to_admit.setdefault(pool.address, pool)

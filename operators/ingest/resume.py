@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from operators.ingest.head_tracker import Link
+from operators.ingest.held import GONE
 from schemas.blocks import BlockOp, BlockRecord
 from schemas.pools import PoolOp, PoolRecord
 
@@ -38,21 +39,28 @@ def current_chain(tail: Iterable[BlockRecord]) -> list[BlockRecord]:
 
 @dataclass(frozen=True)
 class KnownPools:
-    """Pools in the log: `standing` are good as recorded; `outdated` were recorded on a block that was reverted since."""
+    """Pools in the log: `standing` are good as recorded; `outdated` were recorded on a block that was reverted since; `suspended` are so by a
+    command, each with the block with whose state it had been admitted."""
 
     standing: dict[bytes, PoolRecord]
     outdated: dict[bytes, PoolRecord]
+    suspended: list[tuple[PoolRecord, int]]
 
 
 def known_pools(records: Iterable[PoolRecord], blocks: Sequence[BlockRecord]) -> KnownPools:
     """The pools of the log by address, judged by the reverts among `blocks`."""
     newest: dict[bytes, PoolRecord] = {}
+    admitted_at: dict[bytes, int] = {}
     for record in records:
         newest[record.address] = record
+        if record.op is PoolOp.ADD:
+            admitted_at[record.address] = record.block_number
     reverts = [(b.seq, b.number) for b in blocks if b.op is BlockOp.REVERT]
-    known = KnownPools({}, {})
+    known = KnownPools({}, {}, [])
     for address, record in newest.items():
         if record.op is PoolOp.SUSPEND:
+            if record.refusal != GONE:
+                known.suspended.append((record, admitted_at.get(address, record.block_number)))
             continue
         late = any(seq > record.seq and number <= record.block_number for seq, number in reverts)
         (known.outdated if late else known.standing)[address] = record

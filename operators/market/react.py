@@ -2,45 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from operators.graph.messages import ShardOutput
 from operators.market.heads import Heads
 from operators.market.messages import Candidate, EventSummary, RouteFound
 from operators.market.view import MarketView
 from operators.overlay.pending import behind, simulate_pending
-from operators.search.cycles import Route, find_routes
-from operators.search.graph import GraphView
+from operators.pools.base import Pool
+from operators.search.find import Found, find_routes
+from operators.search.net import GasModel, Terms
+from operators.search.sizing import TradedHop
 from operators.simulation.engine import Engine
 from operators.simulation.model import BlockEnv, Transaction, Witness
 from schemas.blocks import BlockRecord
 from schemas.control import ControlRecord
 from schemas.decisions import EventKind
 from schemas.event import Event
-from schemas.opportunities import Hop, Strategy
+from schemas.opportunities import Hop, Prices, Rate, Strategy
 from schemas.pending import PendingRecord
+from schemas.types import Wide
 from schemas.witness import WitnessRecord
 
-#: Encodes a route as the executor's calldata: (anchor token, amount in, minimum profit, hops) -> bytes.
-EncodeCall = Callable[[bytes, int, int, Sequence[Hop]], bytes]
+#: Encodes a route as the executor's calldata: (amount in, minimum profit, hops with the pools they go through) -> bytes. Raises `NotEncodable`.
+EncodeCall = Callable[[int, int, Sequence[tuple[Hop, Pool]]], bytes]
+
+
+class NotEncodable(ValueError):
+    """A route that the executor cannot be asked for; the message is a typed reason."""
 
 
 @dataclass(frozen=True)
 class MarketSettings:
-    """What the market stage is configured with. Amounts in wei of the anchor token."""
+    """What the market stage is configured with. `anchors`: tokens that routes start and end in, the wrapped native token first. `gas` is what
+    routes cost besides what their pools estimate, `least_gas` the least of a hop by family. Routes must earn more than `min_net_wei` after
+    gas at the next base fee."""
 
     chain_id: int
     fork: str
     block_seconds: int
-    anchor: bytes
+    anchors: tuple[bytes, ...]
     executor: bytes
     owner: bytes
     max_hops: int
     max_candidates: int
-    min_gross_wei: int
+    min_net_wei: int
     max_position_wei: int
     max_gas: int
+    gas: GasModel = field(default_factory=lambda: GasModel(0, {}))
+    least_gas: Mapping[str, int] = field(default_factory=dict)
 
 
 class Market:
@@ -50,7 +61,7 @@ class Market:
         self._settings = settings
         self._engine = engine
         self._encode = encode_call
-        self._view = MarketView()
+        self._view = MarketView(settings.anchors[0], settings.anchors, settings.least_gas)
         self.heads = heads
 
     def react(self, event: Event, answers: Sequence[ShardOutput]) -> tuple[EventSummary, list[Candidate]]:
@@ -59,8 +70,8 @@ class Market:
         head, time_before = event.parts[0], self.heads.next_time()
         if isinstance(head, BlockRecord):
             self.heads.move(head)
-        changed = self._view.apply(answers, time_before, self.heads.next_time())
-        refusals = [fault for answer in answers for fault in answer.faults]
+        changed, faults = self._view.apply(answers, time_before, self.heads.next_time())
+        refusals = [*(fault for answer in answers for fault in answer.faults), *faults]
         found: list[tuple[RouteFound, Candidate]] = []
         if event.kind is EventKind.PENDING:
             found = self._behind_pending(event, refusals)
@@ -70,8 +81,8 @@ class Market:
         return summary, [candidate for _, candidate in found]
 
     def _after_state(self, changed: list[bytes], refusals: list[str]) -> list[tuple[RouteFound, Candidate]]:
-        routes = self._routes(self._view.graph, changed)
-        return self._candidates(Strategy.CYCLE, b"", routes, self.heads.next_env(), None, refusals)
+        env = self.heads.next_env()
+        return self._candidates(Strategy.CYCLE, b"", self._routes(changed, env, refusals), env, None, refusals)
 
     def _behind_pending(self, event: Event, refusals: list[str]) -> list[tuple[RouteFound, Candidate]]:
         pending = event.parts[0]
@@ -80,30 +91,39 @@ class Market:
         if head is None:
             refusals.append("no_head")
             return []
+        view, env = self._view, self.heads.next_env()
         witness = event.part(WitnessRecord)
-        env = self.heads.next_env()
-        overlay = simulate_pending(self._engine, self._view.graph, self._view.listeners, self._view.codes, head.hash, env, pending, witness)
+        overlay = simulate_pending(
+            self._engine, view.tables.get, view.listeners, view.codes, head.hash, env, pending, witness
+        )
         if overlay.refusal:
             refusals.append(overlay.refusal)
             return []
         if not overlay.pools:
             return []
-        graph = self._view.graph.overlay(overlay.pools)
-        routes = self._routes(graph, [pool.address for pool in overlay.pools])
+        with view.tables.overlay(overlay.pools):
+            routes = self._routes([pool.address for pool in overlay.pools], env, refusals)
         return self._candidates(Strategy.BACKRUN, pending.hash, routes, env, overlay.post, refusals)
 
-    def _routes(self, graph: GraphView, changed: Iterable[bytes]) -> list[Route]:
-        settings = self._settings
-        return find_routes(
-            graph, changed, settings.anchor, settings.max_hops, settings.min_gross_wei, settings.max_position_wei,
-            settings.max_candidates,
-        )  # fmt: skip
+    def _routes(self, changed: Iterable[bytes], env: BlockEnv, refusals: list[str]) -> tuple[Found, ...]:
+        """The best routes through what changed, on the states that the tables show. Wei are priced on the states after the head."""
+        settings, prices = self._settings, self._view.prices
+        terms = Terms(
+            settings.gas,
+            env.base_fee,
+            prices,
+            {anchor: price.of_wei(settings.max_position_wei) for anchor, price in prices.items()},
+            settings.min_net_wei,
+        )
+        search = find_routes(self._view.tables, changed, terms, settings.max_hops, settings.max_candidates)
+        refusals += ["unpriced_anchor"] * len(search.unpriced)
+        return search.routes
 
     def _candidates(
         self,
         strategy: Strategy,
         target: bytes,
-        routes: list[Route],
+        routes: Sequence[Found],
         env: BlockEnv,
         post: Witness | None,
         refusals: list[str],
@@ -112,23 +132,41 @@ class Market:
         if owner is None:
             refusals += ["owner_unknown"] * bool(routes)
             return []
-        nonce = owner.nonce
         whole = (self._settings.owner, self._settings.executor)
-        found = []
-        for index, route in enumerate(routes):
-            needs = self._view.needs_of(hop.pool for hop in route.hops)
+        found: list[tuple[RouteFound, Candidate]] = []
+        for route in routes:
+            try:
+                transaction = self._transaction(route, owner.nonce, env)
+            except NotEncodable as error:
+                refusals.append(str(error))
+                continue
+            needs = self._view.needs_of(leg.pool for leg in route.legs)
             witness = self._view.witness(needs, whole)
             if post is not None:
                 witness = behind(post, witness)
-            candidate = Candidate(index, self._transaction(route, nonce, env), env, witness, needs)
-            found.append((RouteFound(index, strategy, target, route.hops, route.gross), candidate))
+            index = len(found)
+            candidate = Candidate(index, transaction, env, witness, needs)
+            found.append((self._found(index, strategy, target, route), candidate))
         return found
 
-    def _transaction(self, route: Route, nonce: int, env: BlockEnv) -> Transaction:
+    def _found(self, index: int, strategy: Strategy, target: bytes, route: Found) -> RouteFound:
+        price = self._view.prices[route.trade.anchor]
+        return RouteFound(
+            index=index,
+            strategy=strategy,
+            target=target,
+            hops=tuple(_hop(hop) for hop in route.trade.hops),
+            gross=route.trade.gross,
+            rate=Rate(Wide(price.wei), Wide(price.amount)),
+            gas=route.net.gas,
+            prices=tuple(Prices(_shown(hop.price_before), _shown(hop.price_after)) for hop in route.trade.hops),
+        )
+
+    def _transaction(self, route: Found, nonce: int, env: BlockEnv) -> Transaction:
         # The minimum profit is the exact gross: amounts are fixed in the calldata, so anything else means that the state
         # is not the one simulated on, and the call must fail. It is set before simulation since calldata costs gas.
-        settings = self._settings
-        call = self._encode(settings.anchor, int(route.hops[0].amount_in), route.gross, route.hops)
+        settings, trade = self._settings, route.trade
+        call = self._encode(trade.amount_in, trade.gross, [(_hop(hop), hop.hop.pool) for hop in trade.hops])
         return Transaction(
             sender=settings.owner,
             to=settings.executor,
@@ -167,3 +205,21 @@ class Market:
             control=control,
             state_digest=self._view.digest,
         )
+
+
+def _hop(hop: TradedHop) -> Hop:
+    pool, token_in, token_out = hop.hop
+    return Hop(
+        pool=pool.address,
+        family=pool.FAMILY,
+        zero_for_one=pool.tokens.index(token_in) < pool.tokens.index(token_out),
+        token_in=token_in,
+        token_out=token_out,
+        amount_in=Wide(hop.amount_in),
+        amount_out=Wide(hop.amount_out),
+    )
+
+
+def _shown(price: float) -> str:
+    """Nine digits: more than anybody reads, fewer than two machines' logarithms differ in."""
+    return f"{price:.9g}"

@@ -13,7 +13,7 @@ from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from operators.gather import Gather
-from operators.graph.messages import ShardOutput
+from operators.graph.messages import ShardOutput, shards_with_a_part
 from operators.market.heads import Heads
 from operators.market.messages import Candidate, EventSummary
 from operators.market.react import EncodeCall, Market, MarketSettings
@@ -44,21 +44,24 @@ class _Logic(StatefulBatchLogic[Event | ShardOutput, Reaction, tuple[Any, ...]])
             settings, engine, encode, Heads(settings.chain_id, settings.fork, settings.block_seconds, heads)
         )
         self._observe = observe
+        #: The first event of a process goes to all shards: see `operators.graph.step`.
+        self._first = True
 
     def on_batch(self, values: list[Event | ShardOutput]) -> tuple[Iterable[Reaction], bool]:
         out = []
         for value in values:
             if isinstance(value, Event):
-                complete = self._gather.context(value.seq, value)
+                shards = self._gather.shards
+                asked = shards if self._first else len(shards_with_a_part(value, shards))
+                self._first = False
+                complete = self._gather.context(value.seq, value, asked)
             else:
                 complete = self._gather.answer(value.seq, value.shard, value)
-            if complete is None:
-                continue
-            event, answers = complete
-            self._observe("graph", event.seq)
-            summary, candidates = self._market.react(event, answers)
-            self._observe("search", event.seq)
-            out.append(Reaction(summary, tuple(candidates)))
+            for event, answers in complete:
+                self._observe("graph", event.seq)
+                summary, candidates = self._market.react(event, answers)
+                self._observe("search", event.seq)
+                out.append(Reaction(summary, tuple(candidates)))
         return out, StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> tuple[Any, ...]:
@@ -80,7 +83,7 @@ def market(
     """Overlay, search and encoding: every event with what there is to do about it."""
     contexts = op.map(f"{step_id}_key_events", events, lambda event: (KEY, event))
     answers = op.map(f"{step_id}_key_changes", changes, lambda keyed: (KEY, keyed[1]))
-    merged = op.merge(f"{step_id}_merge", contexts, answers)
+    merged: KeyedStream[Event | ShardOutput] = op.merge(f"{step_id}_merge", contexts, answers)
     return op.stateful_batch(
         step_id, merged, lambda state: _Logic(settings, shards, make_engine(), encode, observe, state)
     )

@@ -5,13 +5,16 @@ It holds nothing that the shards do not hold: after a resume their first answers
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from operators.graph.digest import combine
 from operators.graph.dispatch import Listeners
 from operators.graph.messages import AccountUpdate, PoolUpdate, ShardOutput
+from operators.graph.tracked import Needs
+from operators.market.anchor_prices import AnchorPrices
 from operators.pools.base import Pool
-from operators.search.graph import Graph
+from operators.search.prices import WeiPrice
+from operators.search.tables import Tables
 from operators.simulation.hashes import keccak
 from operators.simulation.model import AccountView, Witness
 from schemas.pools import AccountSlots
@@ -20,19 +23,31 @@ from schemas.pools import AccountSlots
 class MarketView:
     """All tradable pools as they will be in the next block, and every tracked account as it is at the head, of one chain."""
 
-    def __init__(self) -> None:
-        self.graph = Graph()
+    def __init__(self, native: bytes, anchors: Sequence[bytes], least_gas: Mapping[str, int]) -> None:
+        """`anchors` are the tokens that routes start and end in, `native` (the wrapped native token) among them; `least_gas` as `Tables` has it."""
+        self.tables = Tables(anchors, gas=least_gas)
         self.listeners = Listeners()
+        self._prices = AnchorPrices(native, anchors)
+        #: What an event changes in the tables, put there at once; None: the pool is gone.
+        self._changed: dict[bytes, Pool | None] = {}
         self.codes: dict[bytes, bytes] = {}
         self.digest = bytes(32)
+        #: Of each shard as it last told: one without a part in an event is as it was.
+        self._digests: dict[int, int] = {}
         self._accounts: dict[bytes, AccountUpdate] = {}
-        self._needs: dict[bytes, tuple[AccountSlots, ...]] = {}
+        self._needs: dict[bytes, Needs] = {}
         #: Tradable pools that time alone may change, as of the head.
         self._timed: dict[bytes, Pool] = {}
         self._next_time = 0
 
-    def apply(self, answers: Sequence[ShardOutput], time_before: int, time_after: int) -> list[bytes]:
-        """Take the shards' answers to one event, in shard order; the addresses of the tradable pools it changed, also by the time it passed.
+    @property
+    def prices(self) -> Mapping[bytes, WeiPrice]:
+        """What wei are worth in each anchor that has a price, on the states that the tables show."""
+        return self._prices.prices
+
+    def apply(self, answers: Sequence[ShardOutput], time_before: int, time_after: int) -> tuple[list[bytes], list[str]]:
+        """Take the shards' answers to one event, in shard order; the addresses of the tradable pools it changed, also by the time it passed, and
+        typed reasons for pools that the tables do not take.
 
         The times are those expected of the next block before and after the event, unix seconds. Pools that time changes are kept as they will
         be then, since that is the block that routes through them are for.
@@ -49,13 +64,16 @@ class MarketView:
         moved = sorted(address for address, pool in self._timed.items() if pool.moves(time_before, time_after))
         for address in moved:
             self._show(self._timed[address])
-        self.digest = combine(answer.digest for answer in answers)
+        self._digests |= {answer.shard: answer.digest for answer in answers}
+        self.digest = combine(self._digests.values())
+        faults = self._show_changed()
         touched = (address for answer in answers for address in answer.touched)
-        return [address for address in dict.fromkeys((*touched, *moved)) if address in self.graph]
+        return [address for address in dict.fromkeys((*touched, *moved)) if address in self.tables], faults
 
     def needs_of(self, pools: Iterable[bytes]) -> tuple[AccountSlots, ...]:
         """Every slot that a route through these pools reads, as far as the pools declare it."""
-        return tuple(need for pool in pools for need in self._needs.get(pool, ()))
+        known = (self._needs[pool] for pool in pools if pool in self._needs)
+        return tuple(need for needs in known for need in needs.slots)
 
     def account(self, address: bytes) -> AccountView | None:
         """What is known of an account, with all its tracked slots; None unless nonce, balance and code are known."""
@@ -99,7 +117,7 @@ class MarketView:
         if update.needs is not None:
             self._needs[update.address] = update.needs
         self._timed.pop(update.address, None)
-        known = self.graph.get(update.address)
+        known = self._shown(update.address)
         if update.pool is not None and not update.refusal:
             if known is None:
                 self.listeners.add(update.pool)
@@ -108,12 +126,39 @@ class MarketView:
             self._show(update.pool)
         elif known is not None:
             self.listeners.drop(known)
-            self.graph.remove(update.address)
+            self._changed[update.address] = None
+
+    def _shown(self, address: bytes) -> Pool | None:
+        return self._changed[address] if address in self._changed else self.tables.get(address)
 
     def _show(self, pool: Pool) -> None:
         shown = pool.at(self._next_time) if pool.TIMED else pool
-        if shown is not self.graph.get(pool.address):
-            self.graph.set(shown)
+        if shown is not self._shown(pool.address):
+            self._changed[pool.address] = shown
+
+    def _show_changed(self) -> list[str]:
+        """Bring the tables up with the event. A pool whose price is no number is left out of them, and said so."""
+        pools = {address: pool for address, pool in self._changed.items() if pool is not None}
+        gone = [address for address, pool in self._changed.items() if pool is None]
+        self._changed = {}
+        faults = []
+        try:
+            self.tables.put_many(pools.values())
+        except ValueError:
+            for address, pool in pools.items():
+                try:
+                    self.tables.put(pool)
+                except ValueError:
+                    faults.append("bad_price")
+                    gone.append(address)
+        for address in gone:
+            pools.pop(address, None)
+            self._prices.drop(address)
+            if address in self.tables:
+                self.tables.drop(address)
+        for pool in pools.values():
+            self._prices.put(pool)
+        return faults
 
 
 def _account_view(known: AccountUpdate, slots: dict[bytes, bytes | None]) -> AccountView | None:

@@ -5,17 +5,20 @@ Source of truth is the engine's own log output, decoded by the pool families exa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from operators.graph.dispatch import Listeners, concerns, keys_of
 from operators.pools.base import BadLog, Pool
-from operators.search.graph import GraphView
 from operators.simulation.engine import Engine, UnknownAccounts
 from operators.simulation.model import BlockEnv, Transaction, Witness
 from operators.simulation.packed import PackedState
 from schemas.opportunities import VerdictKind
 from schemas.pending import PendingRecord
 from schemas.witness import WitnessRecord
+
+#: The state of a pool by its address, None where it is not known.
+PoolOf = Callable[[bytes], Pool | None]
 
 
 class Overlay(NamedTuple):
@@ -47,7 +50,7 @@ def transaction_of(pending: PendingRecord) -> Transaction:
 
 def simulate_pending(
     engine: Engine,
-    graph: GraphView,
+    pool_of: PoolOf,
     listeners: Listeners,
     codes: dict[bytes, bytes],
     head_hash: bytes,
@@ -76,7 +79,7 @@ def simulate_pending(
     for log in verdict.logs:
         for key in keys_of(log):
             for address in listeners.named(key, log):
-                pool = changed.get(address) or graph.get(address)
+                pool = changed.get(address) or pool_of(address)
                 if pool is None or not concerns(pool, key, log):
                     continue
                 try:

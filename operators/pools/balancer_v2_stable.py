@@ -12,9 +12,9 @@ from math import log
 from typing import ClassVar, NamedTuple, Self
 
 from operators.pools.balancer_math import stable
-from operators.pools.balancer_math.fixed_point import ONE, mul_down
+from operators.pools.balancer_math.fixed_point import ONE, div_down, div_up, mul_down, mul_up
 from operators.pools.balancer_math.stable import AMP_PRECISION, InvariantVersion
-from operators.pools.balancer_v2 import BalancerRefusal, Direction, VaultPool, word
+from operators.pools.balancer_v2 import MAX_BALANCE, BalancerRefusal, Direction, VaultPool, word
 from operators.pools.balancer_vault import VaultFacts, check_scaling, probe, read_vault_pool
 from operators.pools.base import (
     AdmissionReason,
@@ -27,10 +27,10 @@ from operators.pools.base import (
     QuoteRefused,
 )
 from operators.pools.curve_math.ramp import Ramp, fixed
-from operators.pools.plain_form import check_lengths, check_words
+from operators.pools.plain_form import check_lengths, check_ramp, check_words
 from operators.pools.views import array_of, selector, view, words_of
 from operators.pools.views import word as abi_word
-from operators.pools.words import Reverts
+from operators.pools.words import Reverts, u256
 from schemas.config import FactoryConfig
 from schemas.logs import Log
 from schemas.reads import Reading, Slot, View
@@ -48,6 +48,8 @@ PRICE_PROVIDER = bytes.fromhex("ca6c2c5b6b44b5f3f0c08f0e28e5b6deda1cb38c3fe1113e
 _BY_INDEX = (RATE_BY_INDEX, PROVIDER_BY_INDEX)
 _RATES = (RATE_BY_INDEX, RATE_BY_TOKEN, PRICE_RATE)
 _PROVIDERS = (PROVIDER_BY_INDEX, PROVIDER_BY_TOKEN, PRICE_PROVIDER)
+#: What pools pack a rate and a duration into.
+_LARGEST_RATE, _LONGEST_DURATION = 2**96 - 1, 2**32 - 1
 #: `own_token` of a pool whose own token is not among its tokens.
 NO_OWN_TOKEN = 2**256 - 1
 #: `expires` of a token without a rate provider: never.
@@ -88,7 +90,9 @@ class StablePool(VaultPool, frozen=True):
         *VaultPool.LOG_TOPICS, AMP_UPDATE_STARTED, AMP_UPDATE_STOPPED, *_RATES, *_PROVIDERS,
     )  # fmt: skip
     TIMED: ClassVar[bool] = True
-    GAS: ClassVar[int] = 130_000
+    #: 117,000 (recorded receipt) to 137,000, of which 17,000 for the first balance of a token.
+    GAS: ClassVar[int] = 125_000
+    LEAST_GAS: ClassVar[int] = GAS
     MAX_TOKENS: ClassVar[int] = 6
     PLAIN: ClassVar[tuple[type, ...]] = (
         bytes, bytes, tuple, tuple, tuple, tuple, int, int, str, tuple, tuple, tuple, int, tuple, str, int,
@@ -129,15 +133,14 @@ class StablePool(VaultPool, frozen=True):
         if not self.tradable:
             return -float("inf")
         factors = self._factors()
-        kept = [k for k in range(len(self.tokens)) if k != self.own_token]
-        balances, n = [self._upscaled(factors)[k] for k in kept], len(kept)
         try:
-            d = d_p = stable.swap_invariant(self.amp, balances, InvariantVersion(self.invariant_version))
+            balances, d = self._invariant(factors)
         except Reverts:
             return -float("inf")
+        n, d_p = len(balances), d
         for balance in balances:
             d_p = d_p * d // (balance * n)
-        x, y = balances[kept.index(sold)], balances[kept.index(bought)]
+        x, y = balances[self._shifted(sold)], balances[self._shifted(bought)]
         steep_in = (self.amp * n * x + AMP_PRECISION * d_p) * y
         steep_out = (self.amp * n * y + AMP_PRECISION * d_p) * x
         return log(steep_in * factors[sold] * (ONE - self.swap_fee)) - log(steep_out * factors[bought] * ONE)
@@ -189,21 +192,19 @@ class StablePool(VaultPool, frozen=True):
     def _apply_own(self, topic: bytes, log: Log) -> Self:
         if topic in _RATES:
             k, rate = self._of_token(topic, log), self._only_word(log, 2)
-            if rate == 0:
-                raise BadLog(BadLogReason.OUT_OF_RANGE, "a rate of zero")
-            expires = self._put(self.expires, k, self.timestamp + self.durations[k])
-            return self._with(rates=self._put(self.rates, k, rate), expires=expires)
+            return self._cached(k, rate, self.durations[k])
         if topic in _PROVIDERS:
             # The rate was read again just before, in an event of its own, with the duration before this one.
             k, duration = self._of_token(topic, log), self._only_word(log, 3)
-            expires = self._put(self.expires, k, self.timestamp + duration)
-            return self._with(durations=self._put(self.durations, k, duration), expires=expires)
+            return self._cached(k, self.rates[k], duration)
         if topic == AMP_UPDATE_STOPPED:
-            return self._with(ramp=tuple(fixed(self._only_word(log))))._amplified()
+            return self._owned(ramp=fixed(self._only_word(log))[:])
         if topic == AMP_UPDATE_STARTED:
-            if len(log.topics) != 1 or len(log.data) != 128:
+            if len(log.topics) != 1:
+                raise BadLog(BadLogReason.WRONG_TOPIC_COUNT, f"the event has 1 topic, this log {len(log.topics)}")
+            if len(log.data) != 128:
                 raise BadLog(BadLogReason.WRONG_LENGTH, f"the event carries 128 bytes, this log {len(log.data)}")
-            return self._with(ramp=tuple(word(log.data, k) for k in range(4)))._amplified()
+            return self._owned(ramp=tuple(word(log.data, k) for k in range(4)))
         return super()._apply_own(topic, log)
 
     def _of_token(self, topic: bytes, log: Log) -> int:
@@ -216,14 +217,15 @@ class StablePool(VaultPool, frozen=True):
             raise BadLog(BadLogReason.OUT_OF_RANGE, f"token {k} of {len(self.tokens)}")
         return k
 
-    def _amplified(self) -> Self:
-        if min(self.ramp[:2]) < AMP_PRECISION:
-            raise BadLog(BadLogReason.OUT_OF_RANGE, f"an amplification of {self.ramp}")
-        return self
-
-    @staticmethod
-    def _put(values: tuple[int, ...], k: int, value: int) -> tuple[int, ...]:
-        return (*values[:k], value, *values[k + 1 :])
+    def _cached(self, k: int, rate: int, duration: int) -> Self:
+        """After a token's rate was read in a block of `timestamp`."""
+        rates, durations, expires = (
+            (*values[:k], value, *values[k + 1 :])
+            for values, value in (
+                (self.rates, rate), (self.durations, duration), (self.expires, self.timestamp + duration)
+            )
+        )  # fmt: skip
+        return self._owned(rates=rates, durations=durations, expires=expires)
 
     # ------------------------------------------------------------ what a trade would do
 
@@ -233,54 +235,70 @@ class StablePool(VaultPool, frozen=True):
     def _traded(self) -> tuple[bytes, ...]:
         return tuple(token for k, token in enumerate(self.tokens) if k != self.own_token)
 
-    def _direction(self, token_in: bytes, token_out: bytes | None) -> Direction:
-        direction = super()._direction(token_in, token_out)
+    def _closed(self) -> QuoteRefused | None:
         if not self._rates_known():
-            raise QuoteRefused(QuoteRefusal.NOT_MODELLED, f"a cached rate has expired at {self.timestamp}")
-        return direction
+            return QuoteRefused(QuoteRefusal.NOT_MODELLED, f"a cached rate has expired at {self.timestamp}")
+        return super()._closed()
 
     def _rates_known(self) -> bool:
         # The contract asks again strictly after the time of expiry.
         return all(self.timestamp <= expires for expires in self.expires)
 
-    def _factors(self) -> tuple[int, ...]:
-        return tuple(mul_down(scale * ONE, rate) for scale, rate in zip(self.scaling, self.rates, strict=True))
-
-    def _out_given_in(self, balances: Sequence[int], sold: int, bought: int, amount: int) -> int:
-        kept, invariant = self._invariant(balances)
+    def given_in(self, sold: int, bought: int, amount_in: int) -> int:
+        """What `onSwap` of kind GIVEN_IN answers, tokens by index; may be 0. Raises `Reverts`."""
+        factors = self._factors()
+        after_fee = u256(amount_in - mul_up(amount_in, self.swap_fee))
+        scaled = mul_down(after_fee, factors[sold])
+        balances, invariant = self._invariant(factors)
         i, j = self._shifted(sold), self._shifted(bought)
-        return stable.out_given_in(self.amp, kept, i, j, amount, invariant)
+        return div_down(stable.out_given_in(self.amp, balances, i, j, scaled, invariant), factors[bought])
 
-    def _in_given_out(self, balances: Sequence[int], sold: int, bought: int, amount: int) -> int:
-        kept, invariant = self._invariant(balances)
+    def given_out(self, sold: int, bought: int, amount_out: int) -> int:
+        """What `onSwap` of kind GIVEN_OUT answers, tokens by index. Raises `Reverts`."""
+        factors = self._factors()
+        scaled = mul_down(amount_out, factors[bought])
+        balances, invariant = self._invariant(factors)
         i, j = self._shifted(sold), self._shifted(bought)
-        return stable.in_given_out(self.amp, kept, i, j, amount, invariant)
+        before_fee = div_up(stable.in_given_out(self.amp, balances, i, j, scaled, invariant), factors[sold])
+        return div_up(before_fee, ONE - self.swap_fee)
 
-    def _invariant(self, balances: Sequence[int]) -> tuple[list[int], int]:
-        """The balances without the pool's own token, and their invariant."""
-        kept = [balance for k, balance in enumerate(balances) if k != self.own_token]
+    def _factors(self) -> list[int]:
+        """What brings base units to 18 decimals, itself with 18."""
+        return [scale * rate for scale, rate in zip(self.scaling, self.rates, strict=True)]
+
+    def _invariant(self, factors: Sequence[int]) -> tuple[tuple[int, ...], int]:
+        """The balances in 18 decimals without the pool's own token, and their invariant."""
+        pairs = enumerate(zip(self.balances, factors, strict=True))
+        kept = tuple(mul_down(balance, factor) for k, (balance, factor) in pairs if k != self.own_token)
         return kept, stable.swap_invariant(self.amp, kept, InvariantVersion(self.invariant_version))
 
     def _shifted(self, k: int) -> int:
         return k - 1 if k > self.own_token else k
 
-    def _most_in(self, sold: int, bought: int) -> int:
-        """Ten times what all tokens together are worth; no rule of the contract stops it there."""
+    def _most_in(self, direction: Direction) -> int:
+        """What all tokens together are worth, less where a loop gives out; no rule of the contract stops it there."""
         factors = self._factors()
-        worth = sum(b for k, b in enumerate(self._upscaled(factors)) if k != self.own_token)
-        return 10 * worth * ONE // factors[sold]
+        balances, _ = self._invariant(factors)
+        most = min(sum(balances) * ONE // factors[direction.sold], MAX_BALANCE - self.balances[direction.sold])
+        return self._bounded(most, self._sold, direction)
 
-    def _most_out(self, sold: int, bought: int) -> int:
-        return self.balances[bought] - self.managed[bought] - 1
+    def _most_out(self, direction: Direction) -> int:
+        """All but a 64th of what the pool has in cash, less where a loop gives out or the Vault cannot hold the input."""
+        bought = direction.bought
+        cash = self.balances[bought] - self.managed[bought]
+        return self._bounded(cash - cash // 64 - 1, self._bought, direction)
 
     def _checked(self) -> Self:
         super()._checked()
         n = len(self.tokens)
         check_lengths(self.FAMILY, n, rates=self.rates, durations=self.durations, expires=self.expires)
-        check_words(self.FAMILY, rates=self.rates, durations=self.durations, expires=self.expires, ramp=self.ramp,
+        check_words(self.FAMILY, rates=self.rates, durations=self.durations, expires=self.expires,
                     numbers=(self.own_token, self.timestamp))  # fmt: skip
-        if not all(self.rates) or len(self.ramp) != 4 or min(self.ramp[:2]) < AMP_PRECISION:
-            raise BadState(f"{self.FAMILY}: rates {self.rates} or ramp {self.ramp} is no state")
+        check_ramp(self.FAMILY, self.ramp, AMP_PRECISION)
+        if not all(0 < rate <= _LARGEST_RATE for rate in self.rates):
+            raise BadState(f"{self.FAMILY}: rates {self.rates} are not of 1 to 96 bits")
+        if not all(duration <= _LONGEST_DURATION for duration in self.durations):
+            raise BadState(f"{self.FAMILY}: durations {self.durations} leave 32 bits")
         if self.own_token != NO_OWN_TOKEN and (self.own_token >= n or n < 3):
             raise BadState(f"{self.FAMILY}: own token {self.own_token} of {n} tokens")
         if self.invariant_version not in _VERSIONS and not (self.refusal and not self.invariant_version):

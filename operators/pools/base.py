@@ -151,6 +151,8 @@ class Pool(Protocol):
     FAMILY: ClassVar[str]
     #: First topics of the logs that change a state.
     LOG_TOPICS: ClassVar[tuple[bytes, ...]]
+    #: No trade is estimated to cost less gas than this (`Quote.gas`).
+    LEAST_GAS: ClassVar[int]
     #: First topics of the logs by which a factory announces a pool.
     FACTORY_TOPICS: ClassVar[tuple[bytes, ...]]
     #: Whether time alone can change a quote (`moves`): such pools are brought to a block's time before its logs, and before they are quoted.

@@ -32,10 +32,10 @@ def announced_pools(
         return ()
     (answer,) = yield (view(factory.address, _POOL_COUNT),)
     count = uint_of(answer)
-    if count is None or count < len(coins):
+    if not count:
         detail = f"the factory {factory.name} announced {len(coins)} pools and lists {count}"
         raise AdmissionRefused(AdmissionReason.BAD_STATE, detail)
-    pools = yield from _listed(factory, range(count - len(coins), count))
+    pools = yield from _listed(factory, range(max(count - len(coins), 0), count))
     answers = yield tuple(view(pool, _COINS, 0) for pool in pools)
     if [address_of(answer) for answer in answers] != coins:
         pools = yield from _listed(factory, range(count))

@@ -88,6 +88,9 @@ class CurveNgPool(StableSwap, frozen=True):
         STOP_RAMP_A, APPLY_NEW_FEE,
     )  # fmt: skip
     FACTORY_TOPICS: ClassVar[tuple[bytes, ...]] = (PLAIN_NG_DEPLOYED, META_DEPLOYED)
+    #: 158,000, of which 17,000 for the first balance of a coin: it keeps averages of prices besides.
+    GAS: ClassVar[int] = 150_000
+    LEAST_GAS: ClassVar[int] = GAS
     MAX_COINS: ClassVar[int] = 8
     CONTRACTS: ClassVar[Mapping[str, Contract]] = CONTRACTS
     PLAIN: ClassVar[tuple[type, ...]] = (bytes, tuple, tuple, str, tuple, tuple, int, int, int, int, str, int)
@@ -143,12 +146,9 @@ class CurveNgPool(StableSwap, frozen=True):
             return self._withdrew(*self._words(log, 2, 4)[:3])
         if topic in (RAMP_A, STOP_RAMP_A):
             words = self._words(log, 1, 4 if topic == RAMP_A else 2)
-            ramp = tuple(words) if topic == RAMP_A else tuple(fixed(words[0]))
-            if not (ramp[0] and ramp[1]):
-                raise BadLog(BadLogReason.OUT_OF_RANGE, "an amplification of zero")
-            return self._with(ramp=ramp)
+            return self._owned(ramp=tuple(words) if topic == RAMP_A else fixed(words[0])[:])
         fee, multiplier = self._words(log, 1, 2)
-        return self._with(fee=fee, offpeg_multiplier=multiplier)
+        return self._owned(fee=fee, offpeg_multiplier=multiplier)
 
     def _fee(self, x_i: int, x_j: int) -> int:
         """`_dynamic_fee`: the fee times up to `offpeg_multiplier`, by how far the two balances are apart."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from operators.pools.base import BadState, Plain
+from operators.pools.curve_math.ramp import Ramp
 
 _WIDTH = 32
 
@@ -30,12 +31,22 @@ def check_words(family: str, **fields: tuple[int, ...]) -> None:
                 raise BadState(f"{family}: {name} {value!r} is not an unsigned 256-bit integer")
 
 
+def check_ramp(family: str, ramp: tuple[int, ...], least: int = 1) -> None:
+    """Check that an amplification is one, at least `least` at both ends. Raises `BadState`."""
+    if len(ramp) != 4 or not all(type(value) is int for value in ramp) or not Ramp(*ramp).is_one(least):
+        raise BadState(
+            f"{family}: ramp {ramp} is not (initial, future, start, end) of an amplification of {least} or more"
+        )
+
+
 def check_tokens(family: str, address: bytes, tokens: tuple[bytes, ...], at_most: int) -> None:
     """Check the address of a pool and its tokens. Raises `BadState`."""
     if len(address) != 20 or any(type(token) is not bytes or len(token) != 20 for token in tokens):
         raise BadState(f"{family}: addresses have 20 bytes")
     if not 2 <= len(tokens) <= at_most:
         raise BadState(f"{family}: pool 0x{address.hex()} has {len(tokens)} tokens, not 2 to {at_most}")
+    if not all(any(token) for token in tokens):
+        raise BadState(f"{family}: pool 0x{address.hex()} has a token at the zero address")
     if len(set(tokens)) != len(tokens):
         raise BadState(f"{family}: pool 0x{address.hex()} has the same token twice")
 

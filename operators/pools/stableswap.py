@@ -32,7 +32,7 @@ from operators.pools.base import (
 from operators.pools.curve_factories import announced_pools
 from operators.pools.curve_math.ramp import Ramp
 from operators.pools.curve_math.stable import Form, balance_after, balance_at, invariant
-from operators.pools.plain_form import canonical, check_lengths, check_tokens, check_words
+from operators.pools.plain_form import canonical, check_lengths, check_ramp, check_tokens, check_words
 from operators.pools.words import Reverts, checked_div, u256
 from schemas.config import FactoryConfig
 from schemas.logs import Log
@@ -43,9 +43,6 @@ FEE_DENOMINATOR = 10**10
 PRECISION = 10**18
 #: What Curve's contracts write for the chain's own coin.
 NATIVE_COIN = bytes.fromhex("ee" * 20)
-#: The deployed code of 3pool, sUSD and ETH/sETH takes 56,000 to 86,000 gas between tokens that only count (random states, without the
-#: transaction's own 21,000); two real transfers come on top. Simulation replaces the estimate.
-EXCHANGE_GAS = 130_000
 
 
 class CurveRefusal(StrEnum):
@@ -101,6 +98,10 @@ class StableSwap(msgspec.Struct, frozen=True):
     LOG_TOPICS: ClassVar[tuple[bytes, ...]]
     FACTORY_TOPICS: ClassVar[tuple[bytes, ...]]
     TIMED: ClassVar[bool] = True
+    #: An estimate of one exchange with its two transfers; simulation replaces it. Taken from exchanges between the coins themselves,
+    #: executed on recorded state with everything cold, without the transaction's own 21,000 (`tests/unit/pools/test_vault_gas.py`).
+    GAS: ClassVar[int]
+    LEAST_GAS: ClassVar[int]
     MAX_COINS: ClassVar[int]
     CONTRACTS: ClassVar[Mapping[str, Contract]]
     PLAIN: ClassVar[tuple[type, ...]]
@@ -223,7 +224,7 @@ class StableSwap(msgspec.Struct, frozen=True):
         done = self._try_exchange(i, j, amount_in)
         if done.amount_out == 0:
             raise QuoteRefused(QuoteRefusal.ZERO_OUTPUT, f"amount in {amount_in} buys nothing")
-        return Quote(amount_in, done.amount_out, EXCHANGE_GAS, self._with(balances=done.balances))
+        return Quote(amount_in, done.amount_out, self.GAS, self._with(balances=done.balances))
 
     def quote_exact_out(self, token_in: bytes, amount_out: int, token_out: bytes | None = None) -> NoReturn:
         """Always `QuoteRefused`: no exchange for a given output exists in the protocol."""
@@ -289,15 +290,15 @@ class StableSwap(msgspec.Struct, frozen=True):
         x = xp[i] + dx * self.rates[i] // PRECISION
         return self._fee((xp[i] + x) // 2, (xp[j] + y) // 2)
 
-    def _xp(self, balances: Sequence[int] | None = None) -> list[int]:
+    def _xp(self, balances: Sequence[int] | None = None) -> tuple[int, ...]:
         held = self.balances if balances is None else balances
-        return [u256(rate * balance) // PRECISION for rate, balance in zip(self.rates, held, strict=True)]
+        return tuple([u256(rate * balance) // PRECISION for rate, balance in zip(self.rates, held, strict=True)])
 
-    def _balance_after(self, i: int, j: int, xp: Sequence[int], dx: int) -> int:
+    def _balance_after(self, i: int, j: int, xp: tuple[int, ...], dx: int) -> int:
         form, x = self._contract().form, xp[i] + u256(dx * self.rates[i]) // PRECISION
         return balance_after(i, j, x, xp, self.amp, invariant(xp, self.amp, form), form)
 
-    def scaled_balances(self) -> list[int]:
+    def scaled_balances(self) -> tuple[int, ...]:
         """Balances times rates, 18 decimals. Raises `Reverts`."""
         return self._xp()
 
@@ -327,6 +328,8 @@ class StableSwap(msgspec.Struct, frozen=True):
         return Exchange(out, tuple(balances))
 
     def _try_exchange(self, i: int, j: int, dx: int) -> Exchange:
+        if not self.implementation:
+            raise QuoteRefused(QuoteRefusal.NOT_MODELLED, f"the pool is refused: {self.refusal}")
         if not all(self.balances):
             raise QuoteRefused(QuoteRefusal.NO_LIQUIDITY, f"balances {self.balances}")
         try:
@@ -336,8 +339,6 @@ class StableSwap(msgspec.Struct, frozen=True):
 
     def _direction(self, token_in: bytes, token_out: bytes | None) -> tuple[int, int]:
         tokens = self.tokens
-        if not self.implementation:
-            raise QuoteRefused(QuoteRefusal.NOT_MODELLED, f"the pool is refused: {self.refusal}")
         if token_out is None and len(tokens) == 2 and token_in in tokens:
             i = tokens.index(token_in)
             return i, 1 - i
@@ -352,14 +353,13 @@ class StableSwap(msgspec.Struct, frozen=True):
     def _checked(self) -> Self:
         check_tokens(self.FAMILY, self.address, self.tokens, self.MAX_COINS)
         check_lengths(self.FAMILY, len(self.tokens), rates=self.rates, balances=self.balances)
-        check_words(self.FAMILY, rates=self.rates, balances=self.balances, ramp=self.ramp,
+        check_words(self.FAMILY, rates=self.rates, balances=self.balances,
                     numbers=(self.fee, self.admin_fee, self.lp_supply, self.timestamp))  # fmt: skip
         if self.implementation not in self.CONTRACTS and not (self.refusal and not self.implementation):
             raise BadState(f"{self.FAMILY}: no implementation {self.implementation!r}")
         if not all(self.rates):
             raise BadState(f"{self.FAMILY}: a rate of pool 0x{self.address.hex()} is zero")
-        if len(self.ramp) != 4 or not (self.ramp[0] and self.ramp[1]):
-            raise BadState(f"{self.FAMILY}: ramp {self.ramp} is not (initial, future, start, end) with A above zero")
+        check_ramp(self.FAMILY, self.ramp)
         if self.fee > FEE_DENOMINATOR // 2 or self.admin_fee > FEE_DENOMINATOR:
             raise BadState(f"{self.FAMILY}: fee {self.fee} or admin fee {self.admin_fee} exceeds its limit")
         return self
@@ -434,14 +434,23 @@ class StableSwap(msgspec.Struct, frozen=True):
             raise BadLog(BadLogReason.CONTRADICTS_STATE, f"the log says {dy} out, this state {done.amount_out}")
         return self._with(balances=done.balances)
 
+    def _owned(self, **changes: Any) -> Self:
+        """After an owner's word. Raises `BadLog` for one that no contract would take."""
+        try:
+            return self._with(**changes)._checked()
+        except BadState as error:
+            raise BadLog(BadLogReason.OUT_OF_RANGE, str(error)) from None
+
     def _liquidity(self, amounts: Sequence[int], fees: Sequence[int], supply: int, *, deposit: bool) -> Self:
         """After a deposit or withdrawal whose event tells amounts, fees and the supply after it."""
         sign = 1 if deposit else -1
         balances = []
         for held, amount, fee in zip(self.balances, amounts, fees, strict=True):
-            after = held + sign * amount - fee * self.admin_fee // FEE_DENOMINATOR
-            if not 0 <= after < 1 << 256:
-                raise BadLog(BadLogReason.CONTRADICTS_STATE, f"a balance would become {after}")
+            # In the contract's order, every step of which is checked.
+            moved = held + sign * amount
+            after = moved - fee * self.admin_fee // FEE_DENOMINATOR
+            if not (0 <= moved < 1 << 256 and after >= 0):
+                raise BadLog(BadLogReason.CONTRADICTS_STATE, f"a balance would become {moved}, less fees {after}")
             balances.append(after)
         return self._with(balances=tuple(balances), lp_supply=supply)
 

@@ -42,6 +42,7 @@ PAIR_CREATED_TOPIC = bytes.fromhex("0d3648bd0f6ba80134a33ba9275ac585d9d315f0ad83
 SYNC_TOPIC = bytes.fromhex("1c411e9a96e071241c2f21f7726b17ae89e3cab4c78be50e062b03a9fffbbad1")
 UINT112_MAX = 2**112 - 1
 PIPS = 1_000_000
+_WORD = 2**256 - 1
 
 #: A swap in an executor call costs about 60,000 gas a hop: two token transfers, two balance reads, one packed reserve
 #: write, the price accumulators on the first touch of a block. Simulation replaces the estimate before anything is decided.
@@ -64,6 +65,7 @@ class V2Pool(msgspec.Struct, frozen=True):
     FAMILY: ClassVar[str] = "uniswap_v2"
     LOG_TOPICS: ClassVar[tuple[bytes, ...]] = (SYNC_TOPIC,)
     FACTORY_TOPICS: ClassVar[tuple[bytes, ...]] = (PAIR_CREATED_TOPIC,)
+    LEAST_GAS: ClassVar[int] = SWAP_GAS
     TIMED: ClassVar[bool] = False
 
     address: bytes
@@ -183,23 +185,25 @@ class V2Pool(msgspec.Struct, frozen=True):
 
     def apply(self, log: Log) -> Self:
         """The state after a Sync. Raises `BadLog` for anything that `UniswapV2Pair` does not emit."""
-        if log.address != self.address:
-            raise BadLog(
-                BadLogReason.WRONG_CONTRACT, f"log of 0x{log.address.hex()} given to pool 0x{self.address.hex()}"
-            )
-        if not log.topics or log.topics[0] != SYNC_TOPIC:
-            found = f"0x{log.topics[0].hex()}" if log.topics else "none"
-            raise BadLog(
-                BadLogReason.WRONG_TOPIC, f"pool 0x{self.address.hex()} listens to Sync, first topic is {found}"
-            )
-        if len(log.topics) != 1:
-            raise BadLog(BadLogReason.WRONG_TOPIC_COUNT, f"Sync has 1 topic, this log {len(log.topics)}")
-        if len(log.data) != 64:
-            raise BadLog(BadLogReason.WRONG_LENGTH, f"Sync carries 64 bytes, this log {len(log.data)}")
-        reserve0, reserve1 = int.from_bytes(log.data[:32], "big"), int.from_bytes(log.data[32:], "big")
+        if log.address != self.address or log.topics != self.LOG_TOPICS or len(log.data) != 64:
+            raise self._no_sync(log)
+        both = int.from_bytes(log.data, "big")
+        reserve0, reserve1 = both >> 256, both & _WORD
         if reserve0 > UINT112_MAX or reserve1 > UINT112_MAX:
             raise BadLog(BadLogReason.OVERFLOW, f"reserves {reserve0}, {reserve1} exceed uint112")
         return self._with_reserves(reserve0, reserve1)
+
+    def _no_sync(self, log: Log) -> BadLog:
+        if log.address != self.address:
+            reason = BadLogReason.WRONG_CONTRACT
+            return BadLog(reason, f"log of 0x{log.address.hex()} given to pool 0x{self.address.hex()}")
+        if log.topics[:1] != self.LOG_TOPICS:
+            found = f"0x{log.topics[0].hex()}" if log.topics else "none"
+            listens = f"pool 0x{self.address.hex()} listens to Sync, first topic is {found}"
+            return BadLog(BadLogReason.WRONG_TOPIC, listens)
+        if len(log.topics) != 1:
+            return BadLog(BadLogReason.WRONG_TOPIC_COUNT, f"Sync has 1 topic, this log {len(log.topics)}")
+        return BadLog(BadLogReason.WRONG_LENGTH, f"Sync carries 64 bytes, this log {len(log.data)}")
 
     def swap(self, amounts_in: tuple[int, int], amounts_out: tuple[int, int]) -> Self:
         """The state after `UniswapV2Pair.swap` paid `amounts_out` and found `amounts_in` (token0, token1) added.

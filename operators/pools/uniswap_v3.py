@@ -139,7 +139,9 @@ class V3Pool(ConcentratedPool, frozen=True):
     def from_plain(cls, plain: Plain) -> Self:
         """Inverse of `to_plain`. Raises `BadState`."""
         check_plain(plain, _PLAIN, cls.FAMILY)
-        address, token0, token1, fee, spacing, price, tick, liquidity, protocol_fee, index, held, *oracle, refusal = plain
+        address, token0, token1, fee, spacing, price, tick, liquidity, protocol_fee, index, held, *oracle, refusal = (
+            plain
+        )
         try:
             ticks = Ticks.unpack(index, held)
         except TickError as error:
@@ -256,7 +258,7 @@ class V3Pool(ConcentratedPool, frozen=True):
                 observations=max(observations, 1),
             )
         except BadState as error:
-            raise AdmissionRefused(AdmissionReason.BAD_STATE, str(error)) from None
+            raise AdmissionRefused(AdmissionReason.BAD_STATE, f"{shown}: {error}") from None
         if wrong := pool.audit():
             raise AdmissionRefused(AdmissionReason.BAD_STATE, f"{shown}: {wrong}")
         return pool

@@ -100,7 +100,8 @@ class V4Pool(ConcentratedPool, frozen=True):
     FACTORY_TOPICS: ClassVar[tuple[bytes, ...]] = (INITIALIZE_TOPIC,)
 
     #: By the same fit: a tick is three slots, no oracle is kept, and the unlocking costs some 5,000 more than V3's callback.
-    SWAP_GAS: ClassVar[int] = 88_000
+    SWAP_GAS: ClassVar[int] = 81_500
+    LEAST_GAS: ClassVar[int] = SWAP_GAS
     CROSSING_GAS: ClassVar[int] = 11_000
     STEP_GAS: ClassVar[int] = 5_500
 

@@ -17,10 +17,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from operators.search.kernels import apart, bound, entry, inner
+from operators.search.kernels import bound, entry, inner
 from operators.search.store import (
-    BACK, DEGREE, DEPTH, FIRST, FROM, LINK, NEXT, NONE, POOL, PRICE, START, TAIL, TO, Floats, Ints, Store
-)  # fmt: skip
+    BACK,
+    DEGREE,
+    DEPTH,
+    FIRST,
+    FROM,
+    LINK,
+    NEXT,
+    NONE,
+    ONE,
+    POOL,
+    PRICE,
+    START,
+    TAIL,
+    TO,
+    ZERO,
+    Floats,
+    Ints,
+    Store,
+)
 
 #: Logarithms are rounded; a route whose log price is this close to 0 is left to the exact integers.
 ROUNDING = 1e-9
@@ -45,11 +62,14 @@ FIRST_ARC, ARCS, TURN = 0, 1, 2
 class Walks(NamedTuple):
     """Two walks that can be taken up again, one in each way: from the changed arc to the anchor, and back from it to where the route comes from.
 
-    (2, 7, MOST_HOPS + 1) steps by the rows above; (2, MOST_HOPS + 2) the price up to each token.
+    (2, 7, MOST_HOPS + 1) steps by the rows above; (2, MOST_HOPS + 2) the price up to each token. Then for the pools of a route: (2, MOST_HOPS)
+    first arcs and chosen arcs; (2, MOST_HOPS + 1) the price up to each hop, and the best price from there on.
     """
 
     step: Ints
     price: Floats
+    arc: Ints
+    sum: Floats
 
 
 class Found(NamedTuple):
@@ -68,12 +88,17 @@ class Costs(NamedTuple):
 
 def new_walks() -> Walks:
     """The memory of the walks."""
-    return Walks(np.zeros((2, 7, MOST_HOPS + 1), np.int32), np.zeros((2, MOST_HOPS + 2)))
+    return Walks(
+        step=np.zeros((2, 7, MOST_HOPS + 1), np.int64),
+        price=np.zeros((2, MOST_HOPS + 2)),
+        arc=np.zeros((2, MOST_HOPS), np.int64),
+        sum=np.zeros((2, MOST_HOPS + 1)),
+    )
 
 
 def room_for(routes: int) -> Found:
     """Memory for so many routes."""
-    return Found(np.full((routes, MOST_HOPS), NONE, np.int32), np.zeros((routes, 3)))
+    return Found(np.full((routes, MOST_HOPS), NONE, np.int64), np.zeros((routes, 3)))
 
 
 # ---------------------------------------------------------------- walking
@@ -134,7 +159,7 @@ def _is_taken(step: Ints, level: int, bans: int, token: int) -> bool:
     for earlier in range(level):
         if step[_TOKEN, earlier] == token:
             return True
-    for ban in range(bans):
+    for ban in range(bans):  # noqa: SIM110  (the compiler knows no generators)
         if step[_BANNED, ban] == token:
             return True
     return False
@@ -172,7 +197,7 @@ def list_routes(
     `pools` has a row for each pool: its first arc, the number of its arcs, and its turn: the position in `changed`, of all others a
     number above these. Returns how many routes there are, also when `found` has no room for all of them: those are counted, not written.
     """
-    count = 0
+    count = ZERO
     for position in range(len(changed)):
         pool = changed[position]
         for arc in range(pools[pool, FIRST_ARC], pools[pool, FIRST_ARC] + pools[pool, ARCS]):
@@ -221,11 +246,11 @@ def _list_around(
         return count
     if hops > 0:
         walks.step[FROM, _BANNED, 0] = other
-        _enter(store, walks, FROM, 0, token, anchor, hops, 0.0)
+        _enter(store, walks, FROM, ZERO, token, anchor, hops, 0.0)
     so_far, more = 0.0, True
     while more:
         if hops > 0:
-            if not _next_way(store, walks, FROM, anchor, hops, 1, least):
+            if not _next_way(store, walks, FROM, anchor, hops, ONE, least):
                 break
             so_far = walks.price[FROM, _WHOLE]
         else:
@@ -265,7 +290,7 @@ def _list_behind(
         if best <= least:
             continue
         if behind > 0:
-            _enter(store, walks, TO, 0, other, anchor, behind, 0.0)
+            _enter(store, walks, TO, ZERO, other, anchor, behind, 0.0)
         more = True
         while more:
             if behind == 0:
@@ -293,17 +318,18 @@ def _list_pools(
     count: int,
 ) -> int:
     """Choose the pools on the links walked in every way that stays above 0."""
-    apart()
     hops, own_pool = before + 1 + behind, store.arc[arc, POOL]
-    first = np.empty(MOST_HOPS, np.int32)
-    chosen = np.empty(MOST_HOPS, np.int32)
-    rest = np.empty(MOST_HOPS + 1)
-    sums = np.empty(MOST_HOPS + 1)
+    first, chosen = walks.arc[0], walks.arc[1]
+    sums, rest = walks.sum[0], walks.sum[1]
     rest[hops], sums[0] = 0.0, 0.0
     for hop in range(hops - 1, -1, -1):
         first[hop], best = arc, store.offer[arc, PRICE]
         if hop != before:
-            link = walks.step[TO, _TAKEN, hop - before - 1] if hop > before else store.link[walks.step[FROM, _TAKEN, before - 1 - hop], BACK]
+            link = (
+                walks.step[TO, _TAKEN, hop - before - 1]
+                if hop > before
+                else store.link[walks.step[FROM, _TAKEN, before - 1 - hop], BACK]
+            )
             first[hop], best = store.link[link, FIRST], store.price[TO, link]
         rest[hop] = rest[hop + 1] + best
     hop = 0

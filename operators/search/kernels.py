@@ -15,42 +15,47 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, TypeVar
 
-from llvmlite import ir
-from numba import njit, types
-from numba.core.base import BaseContext
-from numba.core.typing.templates import Signature
-from numba.extending import intrinsic
+from numba import njit
 
 from operators.search.store import (
-    BACK, DEGREE, DEPTH, FIRST, FROM, LINK, NEXT, NONE, POOL, PRICE, ROOM, STALE, START, TAIL, TO, Floats, Ints, Store
-)  # fmt: skip
+    BACK,
+    DEGREE,
+    DEPTH,
+    FIRST,
+    FROM,
+    LINK,
+    NEXT,
+    NONE,
+    POOL,
+    PRICE,
+    ROOM,
+    STALE,
+    START,
+    TAIL,
+    TO,
+    Floats,
+    Ints,
+    Store,
+)
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
+#: Floats follow IEEE 754 to the letter: infinities and equality are used. Nothing is allocated in compiled code, so it needs no counting of
+#: references, which for this many arrays costs more than the work.
+_OPTIONS = {"cache": True, "error_model": "numpy", "_nrt": False}
+
+
 def entry(function: _Function) -> _Function:
-    """Compiled, kept on disk, called from Python. Floats follow IEEE 754 to the letter: infinities and equality are used."""
-    compiled: _Function = njit(cache=True, error_model="numpy")(function)
+    """Compiled on first use, kept on disk, called from Python."""
+    compiled: _Function = njit(**_OPTIONS)(function)
     return compiled
 
 
 def inner(function: _Function) -> _Function:
-    """Compiled, called from compiled code only: what Python would need to call it is left out, which is most of the compilation."""
-    compiled: _Function = njit(
-        cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
-    )(function)  # fmt: skip
+    """Compiled for other compiled code alone: what Python would need to call it is left out, which shortens the compilation."""
+    compiled: _Function = njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
     return compiled
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def apart(typing_context: object) -> tuple[Signature, Callable[..., ir.Constant]]:
-    """In a compiled function: it is called, never copied into its callers. Keeps the compilation of what calls it in many places short."""
-
-    def attribute(context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: object) -> ir.Constant:
-        builder.function.attributes.add("noinline")
-        return context.get_dummy_value()
-
-    return types.void(), attribute
 
 
 # ---------------------------------------------------------------- links
@@ -78,7 +83,6 @@ def _find_link(store: Store, token: int, other: int) -> int:
 @inner
 def _make_room(store: Store, token: int) -> None:
     """Move the token's links to a place with twice the room, and whatever points to them with them."""
-    apart()
     old, new = store.token[token, START], store.links[0]
     room = max(2, 2 * store.token[token, ROOM])
     store.links[0] = new + room
@@ -135,7 +139,11 @@ def add_arcs(store: Store, begin: int, arcs: Ints, pools: Ints, tokens_in: Ints,
             back = _append_link(store, other, token)
             store.link[link, BACK], store.link[back, BACK] = back, link
         arc = arcs[position]
-        store.arc[arc, LINK], store.arc[arc, NEXT], store.arc[arc, POOL] = link, store.link[link, FIRST], pools[position]
+        store.arc[arc, LINK], store.arc[arc, NEXT], store.arc[arc, POOL] = (
+            link,
+            store.link[link, FIRST],
+            pools[position],
+        )
         store.offer[arc, PRICE], store.offer[arc, DEPTH] = -inf, inf
         store.link[link, FIRST] = arc
     return len(arcs)
@@ -192,7 +200,6 @@ def _set_link(store: Store, link: int, price: float) -> None:
 @inner
 def _offer_to_neighbours(store: Store, way: int, token: int, anchor: int, price: float) -> None:
     """`token`, no anchor itself, has a new one-hop price to (from) the anchor: so has each of its neighbours one over it."""
-    apart()
     anchors, start = len(store.hub), store.token[token, START]
     for link in range(start, start + store.token[token, DEGREE]):
         other, step = store.head[link], store.price[1 - way, link]
@@ -225,7 +232,6 @@ def _offer_between_hubs(store: Store, token: int, other: int, price: float) -> N
 @inner
 def _offer(store: Store, way: int, token: int, anchor: int, over: int, price: float) -> None:
     """Between `token` and the anchor, the way over `over` has this price now."""
-    apart()
     best, second = store.via_token[way, token, anchor, 0], store.via_token[way, token, anchor, 1]
     if best == STALE:
         return
@@ -262,7 +268,10 @@ def _insert(store: Store, way: int, token: int, anchor: int, over: int, price: f
     """Keep a way that is not among the best two if it belongs there."""
     best, second = store.via_token[way, token, anchor, 0], store.via_token[way, token, anchor, 1]
     if best == NONE or _before(price, over, store.via[way, token, anchor, 0], best):
-        store.via[way, token, anchor, 1], store.via_token[way, token, anchor, 1] = store.via[way, token, anchor, 0], best
+        store.via[way, token, anchor, 1], store.via_token[way, token, anchor, 1] = (
+            store.via[way, token, anchor, 0],
+            best,
+        )
         store.via[way, token, anchor, 0], store.via_token[way, token, anchor, 0] = price, over
     elif second == NONE or _before(price, over, store.via[way, token, anchor, 1], second):
         store.via[way, token, anchor, 1], store.via_token[way, token, anchor, 1] = price, over
@@ -271,7 +280,6 @@ def _insert(store: Store, way: int, token: int, anchor: int, over: int, price: f
 @inner
 def refresh(store: Store, way: int, token: int, anchor: int) -> None:
     """Look up the best two ways between `token` and the anchor over a token that is no anchor."""
-    apart()
     anchors = len(store.hub)
     for place in range(2):
         store.via[way, token, anchor, place], store.via_token[way, token, anchor, place] = -inf, NONE
@@ -321,7 +329,6 @@ def _offer_hub_on(
 @inner
 def _refresh_hub(store: Store, source: int, target: int) -> None:
     """Look up the best way of three hops between two anchors over two tokens that are none."""
-    apart()
     anchors = len(store.hub)
     store.hub[source, target] = -inf
     store.hub_path[source, target, 0] = store.hub_path[source, target, 1] = NONE
@@ -366,7 +373,6 @@ def best_via(store: Store, way: int, token: int, anchor: int, left_out: int) -> 
 @inner
 def _best_of_three(store: Store, way: int, token: int, anchor: int, left_out: int) -> float:
     """No three-hop price between `token` and the anchor is better than this; infinite where that would have to be searched for."""
-    apart()
     anchors = len(store.hub)
     if token >= anchors:
         return inf
@@ -375,7 +381,7 @@ def _best_of_three(store: Store, way: int, token: int, anchor: int, left_out: in
         _refresh_hub(store, source, target)
     best = store.hub[source, target]
     for over in range(anchor + 1, anchors):
-        if over == token or over == left_out:
+        if over in (token, left_out):
             continue
         if store.via_token[way, token, over, 0] == STALE:
             refresh(store, way, token, over)

@@ -18,16 +18,23 @@ __all__ = ["Curves", "Directed", "Sized", "Trade", "TradedHop", "best_size", "gr
 
 
 class TradedHop(NamedTuple):
-    """One hop of a sized route. Amounts in base units; prices marginal, after fee, in base units out per base unit in, for people to read
-    (12 digits) before the trade and after it; gas as the pool estimates it; `state` is the pool after the trade."""
+    """One hop of a sized route: amounts in base units, gas as the pool estimates it, and the pool after the trade."""
 
     hop: Directed
     amount_in: int
     amount_out: int
-    price_before: float
-    price_after: float
     gas: int
     state: Pool
+
+    @property
+    def price_before(self) -> float:
+        """The marginal price at zero size, after fee, in base units out per base unit in, to 12 digits: for people to read."""
+        return _price(self.hop.pool, self.hop)
+
+    @property
+    def price_after(self) -> float:
+        """The same once the hop is traded."""
+        return _price(self.state, self.hop)
 
 
 class Trade(NamedTuple):
@@ -48,7 +55,9 @@ class Trade(NamedTuple):
         return self.hops[0].hop.token_in
 
 
-def best_size(route: Sequence[Directed], max_position: int, curves: Curves | None = None, floor: int = 0) -> Sized | None:
+def best_size(
+    route: Sequence[Directed], max_position: int, curves: Curves | None = None, floor: int = 0
+) -> Sized | None:
     """The most profitable input of a route, from 1 to `max_position` base units of its first token; None if none earns more than `floor`.
 
     `max_position` is what inventory or flash liquidity allows. The pools must be tradable, and none in the route twice. Constant products
@@ -98,8 +107,7 @@ def trade(route: Sequence[Directed], amount_in: int) -> Trade:
     for hop in route:
         pool, token_in, token_out = hop
         quote = pool.quote(token_in, amount, token_out)
-        prices = (_price(state, token_in, token_out) for state in (pool, quote.state))
-        hops.append(TradedHop(hop, amount, quote.amount_out, *prices, quote.gas, quote.state))
+        hops.append(TradedHop(hop, amount, quote.amount_out, quote.gas, quote.state))
         amount = quote.amount_out
     return Trade(tuple(hops), amount - amount_in, sum(hop.gas for hop in hops))
 
@@ -109,6 +117,6 @@ def _curves(route: Sequence[Directed], curves: Curves | None) -> list[Curve]:
     return [curve_of(hop) for hop in route] if curves is None else [curves.of(hop) for hop in route]
 
 
-def _price(pool: Pool, token_in: bytes, token_out: bytes) -> float:
+def _price(pool: Pool, hop: Directed) -> float:
     # Logarithms differ in the last digits from machine to machine; twelve digits do not.
-    return float(f"{exp(pool.log_price(token_in, token_out)):.12g}")
+    return float(f"{exp(pool.log_price(hop.token_in, hop.token_out)):.12g}")

@@ -98,7 +98,7 @@ def closed_size(curves: Sequence[ConstantProduct], max_position: int, floor: int
     root = isqrt(gain * base)
     top = (root - base) // slope
     if top < max_position:
-        # 2 * root is at most one short of the whole root, and the slope is larger: at times one too much, never too little.
+        # The root is rounded down: the bound is at times one too much, never too little.
         bound = (gain + base - 2 * root) // slope
     else:
         top = max_position
@@ -106,15 +106,14 @@ def closed_size(curves: Sequence[ConstantProduct], max_position: int, floor: int
     if bound <= floor:
         return None
     amount = coarsest = top
-    position = hop = 0
-    for kept, scaled, reserve_out, max_in in hops:
+    position = 0
+    for hop, (kept, scaled, reserve_out, max_in) in enumerate(hops):
         if amount < coarsest:
             coarsest, position = amount, hop
         if amount > max_in:
             return _walked(curves, Composed(gain, base, slope), max_position, floor, FEW_INPUTS)
         amount *= kept
         amount = amount * reserve_out // (scaled + amount)
-        hop += 1
     if coarsest < FEW_UNITS:
         return _walked(curves, Composed(gain, base, slope), max_position, floor, FEW_INPUTS)
     prefix, suffix = hops[:position][::-1], hops[position:]

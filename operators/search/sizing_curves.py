@@ -79,14 +79,15 @@ class ProductCurve:
         """See `Curve`."""
         if self._floats is None:
             kept, scale, reserve_in, reserve_out, max_in = self.product
-            self._floats = float(kept), float(scale * reserve_in), float(reserve_out), float(max_in)
-        kept, base, out, most = self._floats
+            # An empty side: nothing is paid at any input.
+            whole_in = scale * reserve_in if kept else 0
+            self._floats = float(kept) if whole_in else 0.0, float(whole_in or 1), float(reserve_out), float(max_in)
+        part, base, out, most = self._floats
         if amount_in > most:
-            amount_in = most
-            return kept * amount_in * out / (base + kept * amount_in), 0.0, 0.0
-        whole = base + kept * amount_in
-        per_unit = kept * out / whole
-        return per_unit * amount_in, per_unit * (base / whole), kept / whole
+            return part * most * out / (base + part * most), 0.0, 0.0
+        whole = base + part * amount_in
+        per_unit = part * out / whole
+        return per_unit * amount_in, per_unit * (base / whole), part / whole
 
     def least_in(self, amount_out: int, near: int) -> int | None:
         """See `Curve`; exact."""
@@ -100,7 +101,17 @@ class ProductCurve:
 class RangeCurve:
     """Concentrated liquidity: a constant product in each range. Ranges are worked out as far as points are asked for."""
 
-    __slots__ = ("_inputs", "_kept", "_outputs", "_ranges", "_reserves", "_token_in", "_token_out", "_zero_for_one", "pool")
+    __slots__ = (
+        "_inputs",
+        "_kept",
+        "_outputs",
+        "_ranges",
+        "_reserves",
+        "_token_in",
+        "_token_out",
+        "_zero_for_one",
+        "pool",
+    )
 
     quoted = False
 
@@ -234,18 +245,24 @@ class QuotedCurve:
 
 
 class Curves:
-    """Curves of one state of the market, each made once however many routes it is in. Forget it with the event."""
+    """The curves of the states of one event, each made once however many routes it is in. Forget it with the event."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[bytes, bytes, bytes], Curve] = {}
+        # Of each pool the first state, which most routes meet, and the last, which a set of routes left it in.
+        self._first: dict[tuple[bytes, bytes, bytes], Curve] = {}
+        self._last: dict[tuple[bytes, bytes, bytes], Curve] = {}
 
     def of(self, hop: Directed) -> Curve:
-        """The curve of a hop; made anew where the pool is in another state than before."""
+        """The curve of a hop."""
         pool, token_in, token_out = hop
         key = pool.address, token_in, token_out
-        curve = self._known.get(key)
-        if curve is None or curve.pool is not pool:
-            curve = self._known[key] = curve_of(hop)
+        curve = self._first.get(key)
+        if curve is None:
+            curve = self._first[key] = curve_of(hop)
+        elif curve.pool is not pool:
+            curve = self._last.get(key)
+            if curve is None or curve.pool is not pool:
+                curve = self._last[key] = curve_of(hop)
         return curve
 
 

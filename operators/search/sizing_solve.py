@@ -45,7 +45,7 @@ def aim(curves: Sequence[Curve], max_position: int) -> Aim | None:
     cap = float(max_position)
     enough = _ENOUGH_QUOTED if any(curve.quoted for curve in curves) else _ENOUGH
     low, high, at = 0.0, cap, 0.0
-    profit, rate, bend = _point(curves, at)
+    rate, bend = _point(curves, at)
     if rate <= 1.0:
         return None
     for _ in range(_STEPS):
@@ -61,7 +61,7 @@ def aim(curves: Sequence[Curve], max_position: int) -> Aim | None:
             least = max(low, 1.0)
             target = sqrt(least * high) if 4.0 * least < high else (low + high) / 2.0
         at = target
-        profit, rate, bend = _point(curves, at)
+        rate, bend = _point(curves, at)
         if rate > 1.0:
             low = at
             if at >= cap:
@@ -145,14 +145,14 @@ def _least_input(prefix: Sequence[Curve], amount_out: int, nears: Sequence[int])
     return amount_out
 
 
-def _point(curves: Sequence[Curve], amount_in: float) -> tuple[float, float, float]:
-    """The smooth route at an input: profit, marginal rate, bend."""
-    rate, bend, amount = 1.0, 0.0, amount_in
+def _point(curves: Sequence[Curve], amount: float) -> tuple[float, float]:
+    """The smooth route at an input: marginal rate and bend."""
+    rate, bend = 1.0, 0.0
     for curve in curves:
         amount, hop_rate, hop_bend = curve.at(amount)
         bend += rate * hop_bend
         rate *= hop_rate
-    return amount - amount_in, rate, bend
+    return rate, bend
 
 
 def _aimed(curves: Sequence[Curve], amount_in: float) -> Aim | None:

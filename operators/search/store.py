@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 #: Marks in place of a number: no such thing; not known any more, to be looked up again before use.
 NONE, STALE = -1, -2
-#: First index of tables and walks with a direction: towards the anchor, from the anchor.
-TO, FROM = 0, 1
+#: First index of tables and walks with a direction: towards the anchor, from the anchor. Typed, since the compiler makes a function anew for
+#: each plain constant that it is called with.
+TO, FROM = np.int64(0), np.int64(1)
+ZERO, ONE = np.int64(0), np.int64(1)
 #: Columns of `token`: its first link, how many there are, how many have room.
 START, DEGREE, ROOM = 0, 1, 2
 #: Columns of `link`: the token it leads away from, the link of the other direction, the first arc of its chain.
@@ -30,7 +32,7 @@ LINK, NEXT, POOL = 0, 1, 2
 PRICE, DEPTH = 0, 1
 NO_WAY = -float("inf")
 
-Ints = NDArray[np.int32]
+Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
@@ -68,26 +70,28 @@ def empty(anchors: int) -> Store:
 
 def _allocate(tokens: int, links: int, arcs: int, anchors: int) -> Store:
     return Store(
-        links=np.zeros(1, np.int32),
-        token=np.zeros((tokens, 3), np.int32),
-        link=np.full((links, 3), NONE, np.int32),
-        arc=np.full((arcs, 3), NONE, np.int32),
-        head=np.full(links, NONE, np.int32),
+        links=np.zeros(1, np.int64),
+        token=np.zeros((tokens, 3), np.int64),
+        link=np.full((links, 3), NONE, np.int64),
+        arc=np.full((arcs, 3), NONE, np.int64),
+        head=np.full(links, NONE, np.int64),
         price=np.full((2, links), NO_WAY),
         offer=np.full((arcs, 2), NO_WAY),
-        near_link=np.full((tokens, anchors), NONE, np.int32),
+        near_link=np.full((tokens, anchors), NONE, np.int64),
         near=np.full((2, tokens, anchors), NO_WAY),
         via=np.full((2, tokens, anchors, 2), NO_WAY),
-        via_token=np.full((2, tokens, anchors, 2), NONE, np.int32),
+        via_token=np.full((2, tokens, anchors, 2), NONE, np.int64),
         hub=np.full((anchors, anchors), NO_WAY),
-        hub_path=np.full((anchors, anchors, 2), NONE, np.int32),
+        hub_path=np.full((anchors, anchors, 2), NONE, np.int64),
     )
 
 
 def with_room(store: Store, tokens: int, links: int, arcs: int) -> Store:
     """The same store with room for at least so many tokens, links and arcs; itself where that is so already."""
     now = len(store.token), len(store.link), len(store.arc)
-    wanted = [have if have >= want else max(want, 2 * have) for have, want in zip(now, (tokens, links, arcs), strict=True)]
+    wanted = [
+        have if have >= want else max(want, 2 * have) for have, want in zip(now, (tokens, links, arcs), strict=True)
+    ]
     if tuple(wanted) == now:
         return store
     grown = _allocate(*wanted, len(store.hub))

@@ -22,16 +22,16 @@ from typing import NamedTuple, TypeVar, overload
 import numpy as np
 
 from operators.pools.base import Pool
-from operators.pools.concentrated import ConcentratedPool
 from operators.search import anchored, kernels
-from operators.search.floors import NO_FLOOR, Floor, Liquidity, depth, liquidity_of
-from operators.search.store import NO_WAY, Ints, bytes_of, empty, with_room
+from operators.search.floors import NO_FLOOR, Floor
+from operators.search.offers import Liquidity, offers_of
+from operators.search.store import DEPTH, NO_WAY, PRICE, Ints, bytes_of, empty, with_room
 
 #: Hops of a route that cost little; 5 are possible and cost several times as much.
 USUAL_HOPS = 4
 MOST_HOPS = anchored.MOST_HOPS
 
-_UNCHANGED = np.iinfo(np.int32).max
+_UNCHANGED = np.iinfo(np.int64).max
 _Value = TypeVar("_Value")
 
 
@@ -65,18 +65,12 @@ class _Place(NamedTuple):
     tokens: tuple[bytes, ...]
 
 
-class _Priced(NamedTuple):
-    """What the store holds of each direction of a pool, in the order of its arcs; the liquidity that the depths come from."""
-
-    prices: list[float]
-    depths: list[float]
-    liquidity: Liquidity | None
-
-
 class Tables:
     """All known pools, with tables for each anchor. Pools that may not be traded are kept and found by `get`, but are in no route."""
 
-    def __init__(self, anchors: Sequence[bytes], pools: Iterable[Pool] = (), gas: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, anchors: Sequence[bytes], pools: Iterable[Pool] = (), gas: Mapping[str, int] | None = None
+    ) -> None:
         """`anchors`: the one whose routes are listed first comes first. `gas`: least gas of a hop by family, for the cost of routes.
 
         Raises `ValueError` for no anchor, or one that is named twice.
@@ -91,7 +85,7 @@ class Tables:
         self._places: dict[bytes, _Place] = {}
         self._liquidity: dict[bytes, Liquidity] = {}
         self._legs: list[Leg] = []
-        self._rows: Ints = np.full((64, 3), _UNCHANGED, np.int32)
+        self._rows: Ints = np.full((64, 3), _UNCHANGED, np.int64)
         self._hop_gas = np.zeros(64)
         self._families: list[str] = []
         self._overlays = 0
@@ -158,8 +152,8 @@ class Tables:
         states = {address: self._pools.get(address) for address in changed}
         places = {address: self._places.get(address) for address in changed}
         liquidity = {address: self._liquidity.get(address) for address in changed}
-        arcs = np.array([arc for place in places.values() if place for arc in _arcs(place)], np.int32)
-        prices, depths = self._store.arc_price[arcs], self._store.arc_depth[arcs]
+        arcs = np.array([arc for place in places.values() if place for arc in _arcs(place)], np.int64)
+        prices, depths = self._store.offer[arcs, PRICE], self._store.offer[arcs, DEPTH]
         self._overlays += 1
         try:
             self._put(changed)
@@ -188,11 +182,11 @@ class Tables:
         if not 2 <= max_hops <= MOST_HOPS:
             raise ValueError(f"max_hops must be 2 to {MOST_HOPS}, not {max_hops}")
         places = (self._places.get(address) for address in dict.fromkeys(changed) if address in self._pools)
-        numbers = np.array([place.number for place in places if place is not None], np.int32)
+        numbers = np.array([place.number for place in places if place is not None], np.int64)
         limits = [(floors or {}).get(anchor, NO_FLOOR) for anchor in self.anchors]
         costs = anchored.Costs(np.array(limits, np.float64).T.copy(), self._hop_gas)
         turns = self._rows[:, anchored.TURN]
-        turns[numbers] = np.arange(len(numbers), dtype=np.int32)
+        turns[numbers] = np.arange(len(numbers), dtype=np.int64)
         try:
             count = self._list(numbers, costs, max_hops)
             if count > len(self._found.arc):
@@ -212,12 +206,12 @@ class Tables:
             raise RuntimeError("the tables are under an overlay; take it off before you change them")
 
     def _put(self, changed: Mapping[bytes, Pool]) -> None:
+        offers = [offers_of(pool, self._liquidity.get(address)) for address, pool in changed.items()]
         arcs: list[int] = []
         prices: list[float] = []
         depths: list[float] = []
         fresh: list[_Place] = []
-        priced = {address: self._priced(pool) for address, pool in changed.items()}
-        for address, pool in changed.items():
+        for (address, pool), offer in zip(changed.items(), offers, strict=True):
             place = self._places.get(address)
             if place is not None and place.tokens != pool.tokens:
                 self._silence(place)
@@ -228,38 +222,14 @@ class Tables:
             self._pools[address] = pool
             if place is not None:
                 arcs.extend(_arcs(place))
-                prices += priced[address].prices
-                depths += priced[address].depths
-            if (liquidity := priced[address].liquidity) is not None:
-                self._liquidity[address] = liquidity
+                prices += offer.prices
+                depths += offer.depths
+            if offer.liquidity is not None:
+                self._liquidity[address] = offer.liquidity
         if fresh:
             self._link(fresh)
         if arcs:
-            kernels.set_prices(self._store, np.array(arcs, np.int32), np.array(prices), np.array(depths))
-
-    def _priced(self, pool: Pool) -> _Priced:
-        """Prices and depths of all directions of a pool, in the order of its arcs. Raises `ValueError` naming the pool."""
-        directions = permutations(pool.tokens, 2)
-        if not pool.tradable:
-            silent = [NO_WAY] * (len(pool.tokens) * (len(pool.tokens) - 1))
-            return _Priced(silent, [inf] * len(silent), None)
-        liquidity = None
-        if isinstance(pool, ConcentratedPool):
-            liquidity = self._liquidity.get(pool.address)
-            if liquidity is None or liquidity.ticks is not pool.ticks:
-                liquidity = liquidity_of(pool.ticks)
-        prices, depths = [], []
-        for token_in, token_out in directions:
-            # Adding nothing makes one zero of two, so that equal prices are equal bit by bit.
-            price = pool.log_price(token_in, token_out) + 0.0
-            depths.append(depth(pool, token_in, token_out, price, liquidity) if price != NO_WAY else inf)
-            prices.append(price)
-        if not all(price < inf for price in prices) or not all(deep > 0 for deep in depths):
-            raise ValueError(
-                f"{pool.FAMILY} pool 0x{pool.address.hex()} gives log prices {prices} and depths {depths}; a tradable pool's are "
-                "numbers or minus infinity, and above zero: refuse the pool, or correct its family"
-            )
-        return _Priced(prices, depths, liquidity)
+            kernels.set_prices(self._store, np.array(arcs, np.int64), np.array(prices), np.array(depths))
 
     def _new_place(self, pool: Pool) -> _Place:
         for token in pool.tokens:
@@ -283,7 +253,7 @@ class Tables:
             for place in places
             for arc in _arcs(place)
         ]
-        columns = np.array(rows, np.int32).T.copy()
+        columns = np.array(rows, np.int64).T.copy()
         done, links = 0, 0
         while done < len(rows):
             self._store = with_room(self._store, len(self._tokens), links, len(self._legs))
@@ -293,7 +263,7 @@ class Tables:
     def _silence(self, place: _Place | None) -> None:
         """Leave no way through a pool."""
         if place is not None:
-            arcs = np.array(_arcs(place), np.int32)
+            arcs = np.array(_arcs(place), np.int64)
             kernels.set_prices(self._store, arcs, np.full(len(arcs), NO_WAY), np.full(len(arcs), inf))
 
 
@@ -352,6 +322,6 @@ class RouteList(Sequence[Listed]):
 def warm_up() -> None:
     """Compile all that the search runs, or load it from the cache: seconds the first time, so say so before."""
     tables = Tables((b"\0" * 20,))
-    kernels.add_arcs(tables._store, 0, *np.zeros((4, 0), np.int32))
-    kernels.set_prices(tables._store, np.zeros(0, np.int32), np.zeros(0), np.zeros(0))
+    kernels.add_arcs(tables._store, 0, *np.zeros((4, 0), np.int64))
+    kernels.set_prices(tables._store, np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
     tables.routes_through((), USUAL_HOPS)

@@ -24,14 +24,14 @@ class Elsewhere(StrEnum):
 class Evidence(NamedTuple):
     """What was seen of a pool whose state differs from the chain's at one block.
 
-    `canonical`: the block is of the node's chain. `repeatable`: asked twice, the node said the same. `then`: our logs up to the block
-    against the chain's; `now`: the same up to the head.
+    `canonical`: the block is of the node's chain. `repeatable`: asked twice, the node said the same. `at_block`: our logs up to the block
+    against the chain's; `at_head`: the same up to the head.
     """
 
     canonical: bool
     repeatable: bool
-    then: Compared
-    now: Compared
+    at_block: Compared
+    at_head: Compared
     elsewhere: Elsewhere
 
 
@@ -39,12 +39,12 @@ def classify(seen: Evidence) -> Difference:
     """The one class of a difference. The order is that of doubt: first whether the comparison holds at all."""
     if not seen.canonical:
         return Difference.UNHANDLED_REORG
-    if not seen.repeatable or seen.then is Compared.EXTRA:
+    if not seen.repeatable or seen.at_block is Compared.EXTRA:
         return Difference.NODE_DISAGREES
-    if seen.then is Compared.MISSING:
-        return Difference.LATE_DELIVERY if seen.now is Compared.EQUAL else Difference.MISSED_LOG
+    if seen.at_block is Compared.MISSING:
+        return Difference.LATE_DELIVERY if seen.at_head is Compared.EQUAL else Difference.MISSED_LOG
     if seen.elsewhere in (Elsewhere.LATER, Elsewhere.EARLIER_WITH_LOGS):
         return Difference.LATE_DELIVERY
-    if seen.then is Compared.UNKNOWN:
+    if seen.at_block is Compared.UNKNOWN:
         return Difference.UNEXPLAINED
     return Difference.STORAGE_CHANGED_WITHOUT_LOG

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from operators.pools import FAMILIES
 from operators.pools.base import Found, Pool
 from operators.tripwire.tally import Tally
+
+
+class Mark(NamedTuple):
+    """What was counted of a pool's logs up to the end of a block."""
+
+    number: int
+    tally: Tally
 
 
 class Sampled(NamedTuple):
     """A pool of the sample: how it was found, its state at the sampled block, and its logs in our log.
 
-    `since` is the block after whose end the tallies count, `then` reaches to the sampled block, `now` to the head.
+    `since` is the block with whose state it was admitted: from there on its logs are counted, up to the sampled block in `at_block`, up to
+    the head in `at_head`. `last` is its sample before this one, or its admission.
     """
 
     found: Found
     pool: Pool
     since: int
-    then: Tally
-    now: Tally
+    last: Mark
+    at_block: Tally
+    at_head: Tally
 
 
 class Sample(NamedTuple):
@@ -38,3 +48,33 @@ class TakenOff(NamedTuple):
 
     number: int
     block_hash: bytes
+
+
+def sample_to_plain(sample: Sample) -> tuple[Any, ...]:
+    """A sample as plain data, for snapshots."""
+    *head, pools = sample
+    return (*head, tuple(_sampled_to_plain(sampled) for sampled in pools))
+
+
+def _sampled_to_plain(sampled: Sampled) -> tuple[Any, ...]:
+    found, pool, since, last, at_block, at_head = sampled
+    state = pool.FAMILY, pool.to_plain()
+    return tuple(found), state, since, (last.number, tuple(last.tally)), tuple(at_block), tuple(at_head)
+
+
+def sample_from_plain(plain: tuple[Any, ...]) -> Sample:
+    """Inverse of `sample_to_plain`."""
+    seq, shard, number, block_hash, timestamp, head_number, pools = plain
+    return Sample(seq, shard, number, block_hash, timestamp, head_number, tuple(_sampled_from_plain(p) for p in pools))
+
+
+def _sampled_from_plain(plain: tuple[Any, ...]) -> Sampled:
+    found, (family, state), since, (number, tally), at_block, at_head = plain
+    return Sampled(
+        Found(*found),
+        FAMILIES[family].from_plain(state),
+        since,
+        Mark(number, Tally(*tally)),
+        Tally(*at_block),
+        Tally(*at_head),
+    )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from operators.graph.journal import DEPTH, Entry, Journal
+from operators.graph.journal import DEPTH, Journal, UndoForm
 from operators.graph.messages import ShardInput
-from operators.graph.shard import GraphShard, Tracked
+from operators.graph.shard import GraphShard
+from operators.graph.tracked import Tracked
 from operators.pools import FAMILIES
 from operators.pools.base import Found, Pool
-from operators.tripwire.messages import Sample, Sampled, TakenOff
+from operators.tripwire.messages import Mark, Sample, Sampled, TakenOff
 from operators.tripwire.rotation import Rotation, sample_size
 from operators.tripwire.tally import Tally
 from schemas.decisions import EventKind
@@ -31,15 +32,30 @@ class WatchSettings(NamedTuple):
 
 
 class _Counted(NamedTuple):
-    """A pool's logs after the block with which it was admitted."""
+    """A pool's logs after the block with which it was admitted, and how many of them its last sample knew."""
 
     since: int
     tally: Tally
+    last: Mark
 
 
 class _UndoCount(NamedTuple):
     address: bytes
     before: _Counted | None
+
+
+def _plain_counted(counted: _Counted) -> tuple[int, ...]:
+    return counted.since, *counted.tally, counted.last.number, *counted.last.tally
+
+
+def _counted(since: int, logs: int, total: int, last: int, last_logs: int, last_total: int) -> _Counted:
+    return _Counted(since, Tally(logs, total), Mark(last, Tally(last_logs, last_total)))
+
+
+_UNDO: UndoForm[_UndoCount] = UndoForm(
+    lambda undo: (undo.address, *(() if undo.before is None else _plain_counted(undo.before))),
+    lambda plain: _UndoCount(plain[0], _counted(*plain[1:]) if plain[1:] else None),
+)
 
 
 class _Waiting(NamedTuple):
@@ -85,7 +101,8 @@ class WatchShard:
             raise ValueError(f"tripwire snapshot of version {version}, this code reads {SNAPSHOT_VERSION}")
         self.graph = _Graph(graph, settings.journal_depth, self._count)
         self._counted: dict[bytes, _Counted] = {address: _counted(*plain) for address, *plain in counted}
-        self._journal: Journal[_UndoCount] = Journal([_entry(e) for e in journal], settings.journal_depth)
+        self._journal: Journal[_UndoCount] = Journal(_UNDO, settings.journal_depth)
+        self._journal.restore(journal)
         #: How each pool was found; never changes, so it is not undone.
         self._found: dict[bytes, Found] = {plain[1]: Found(*plain) for plain in found}
         self._rotation = Rotation(cursor)
@@ -112,8 +129,8 @@ class WatchShard:
         return (
             SNAPSHOT_VERSION,
             self.graph.snapshot(),
-            tuple((address, c.since, *c.tally) for address, c in self._counted.items()),
-            tuple((e.number, e.block_hash, tuple(_plain_undo(u) for u in e.undo)) for e in self._journal.entries),
+            tuple((address, *_plain_counted(c)) for address, c in self._counted.items()),
+            self._journal.snapshot(),
             tuple(tuple(found) for found in self._found.values()),
             self._rotation.cursor,
             tuple(_plain_waiting(w) for w in self._waiting),
@@ -126,7 +143,7 @@ class WatchShard:
             return
         self._found[record.address] = Found(record.family, record.address, record.factory, record.seed)
         # The state it comes with holds what its logs said up to here.
-        self._set(record.address, _Counted(record.block_number, Tally()))
+        self._set(record.address, _Counted(record.block_number, Tally(), Mark(record.block_number, Tally())))
 
     def _count(self, address: bytes, log: Log) -> None:
         known = self._counted[address]
@@ -160,12 +177,15 @@ class WatchShard:
         return _Waiting(block.seq, block.number, block.block_hash, block.timestamp, drawn)
 
     def _told(self, waiting: _Waiting, head: int) -> Sample:
-        pools = tuple(
-            Sampled(self._found[address], pool, counted.since, then, counted.tally)
-            for address, pool, then in waiting.pools
-            if (counted := self._standing(address, waiting.number)) is not None
+        pools: list[Sampled] = []
+        for address, pool, then in waiting.pools:
+            counted = self._standing(address, waiting.number)
+            if counted is not None:
+                pools.append(Sampled(self._found[address], pool, counted.since, counted.last, then, counted.tally))
+                self._set(address, counted._replace(last=Mark(waiting.number, then)))
+        return Sample(
+            waiting.seq, self._shard, waiting.number, waiting.block_hash, waiting.timestamp, head, tuple(pools)
         )
-        return Sample(waiting.seq, self._shard, waiting.number, waiting.block_hash, waiting.timestamp, head, pools)
 
     def _standing(self, address: bytes, number: int) -> _Counted | None:
         """What is counted of a pool that still is what it was when block `number` was sampled: not suspended, not admitted anew."""
@@ -173,19 +193,6 @@ class WatchShard:
         if tracked is None or tracked.reason or counted is None or counted.since >= number:
             return None
         return counted
-
-
-def _counted(since: int, logs: int, total: int) -> _Counted:
-    return _Counted(since, Tally(logs, total))
-
-
-def _entry(plain: tuple[Any, ...]) -> Entry[_UndoCount]:
-    number, block_hash, undo = plain
-    return Entry(number, block_hash, [_UndoCount(a, None if b is None else _counted(*b)) for a, b in undo])
-
-
-def _plain_undo(undo: _UndoCount) -> tuple[Any, ...]:
-    return undo.address, None if undo.before is None else (undo.before.since, *undo.before.tally)
 
 
 def _plain_waiting(waiting: _Waiting) -> tuple[Any, ...]:

@@ -41,9 +41,11 @@ class Timing(NamedTuple):
         return {"median": self.median * unit, "min": self.low * unit, "max": self.high * unit, "cpu": self.cpu * unit}
 
 
-def in_turn(works: Mapping[str, tuple[Work, int]], rounds: int) -> dict[str, Timing]:
-    """Time each work, given with the number of items it does, in rounds in which each has its turn."""
-    counts = {name: _count(work) for name, (work, _) in works.items()}
+def in_turn(
+    works: Mapping[str, tuple[Work, int]], rounds: int, round_seconds: float = _ROUND_SECONDS
+) -> dict[str, Timing]:
+    """Time each work, given with the number of items it does, in rounds in which each has its turn of about so many seconds."""
+    counts = {name: _count(work, round_seconds) for name, (work, _) in works.items()}
     seconds: dict[str, list[float]] = {name: [] for name in works}
     cpu: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
@@ -111,10 +113,10 @@ def _serve(make: Callable[[Any], Work], argument: Any, pipe: Connection) -> None
         pipe.send(count)
 
 
-def _count(work: Work) -> int:
+def _count(work: Work, seconds: float = _ROUND_SECONDS) -> int:
     """How often the work fits into a round; it is warm afterwards."""
     work()
-    return max(1, int(_ROUND_SECONDS / min(_run(work, 1) for _ in range(3))))
+    return max(1, int(seconds / min(_run(work, 1) for _ in range(3))))
 
 
 def _run(work: Work, count: int) -> float:

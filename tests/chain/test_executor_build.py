@@ -53,7 +53,7 @@ def test_check_fails_when_the_artifact_is_not_its_source(tmp_path: Path) -> None
 def test_source_that_does_not_compile_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "broken.sol"
     broken.write_text("pragma solidity 0.8.37; contract SluiceExecutor { nonsense }")
-    monkeypatch.setattr(build, "SOURCE", broken)
+    monkeypatch.setitem(build.SOURCES, build.SOURCE_NAME, broken)
     with pytest.raises(build.BuildError, match="ParserError"):
         build.build(toolchain.solc())
 

@@ -13,7 +13,7 @@ from typing import Any
 from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, TestingSource
 
-from flows import search, settle
+from flows import audit, search, settle, tripwire
 from infra.runtime.manifest import manifest_of
 from tests.flow.settled_world import CONFIG
 
@@ -32,6 +32,8 @@ def flows() -> list[Dataflow]:
     return [
         search.build(CONFIG, source(), TestingSink([]), TestingSink([])),
         settle.build(CONFIG, source(), source(), source(), TestingSink([])),
+        audit.build(CONFIG, source(), source(), TestingSink([]), audit.Pace()),
+        tripwire.build(CONFIG, source(), TestingSink([])),
     ]
 
 

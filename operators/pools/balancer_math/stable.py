@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
+from functools import lru_cache
 
 from operators.pools.words import Reverts, checked_div, u256
 
 AMP_PRECISION = 1000
-_ROUNDS = 255
+_ROUNDS, _LIMIT = 255, 1 << 256
 
 
 class InvariantVersion(Enum):
@@ -22,8 +23,12 @@ class InvariantVersion(Enum):
     DOWN = "down"
 
 
-def swap_invariant(amp: int, balances: Sequence[int], version: InvariantVersion) -> int:
-    """The invariant that a swap starts from."""
+@lru_cache(maxsize=4096)
+def swap_invariant(amp: int, balances: tuple[int, ...], version: InvariantVersion) -> int:
+    """The invariant that a swap starts from. Raises `Reverts`.
+
+    Remembered: quotes of many sizes from one state share it, and it is half of the work of each.
+    """
     if version is InvariantVersion.DOWN:
         return invariant_down(amp, balances)
     return invariant_rounded(amp, balances, round_up=True)
@@ -58,16 +63,22 @@ def invariant_down(amp: int, balances: Sequence[int]) -> int:
         return 0
     amp_n = amp * n
     invariant = total
+    divisors, weighted = [balance * n for balance in balances], amp_n * total // AMP_PRECISION
+    if not all(divisors):
+        raise Reverts("division by zero")
     for _ in range(_ROUNDS):
         d_p = invariant
-        for balance in balances:
-            d_p = checked_div(u256(d_p * invariant), balance * n)
+        for divisor in divisors:
+            product = d_p * invariant
+            if product >= _LIMIT:
+                raise Reverts("a number leaves 256 bits")
+            d_p = product // divisor
         before = invariant
-        invariant = checked_div(
-            u256((amp_n * total // AMP_PRECISION + d_p * n) * invariant),
-            u256((amp_n - AMP_PRECISION) * invariant) // AMP_PRECISION + (n + 1) * d_p,
-        )
-        if abs(invariant - before) <= 1:
+        product, steep = (weighted + d_p * n) * invariant, (amp_n - AMP_PRECISION) * invariant
+        if product >= _LIMIT or not 0 <= steep < _LIMIT:
+            raise Reverts("a number leaves 256 bits")
+        invariant = checked_div(product, steep // AMP_PRECISION + (n + 1) * d_p)
+        if -1 <= invariant - before <= 1:
             return invariant
     raise Reverts("the invariant does not converge")
 
@@ -100,11 +111,14 @@ def balance_given_invariant(amp: int, balances: Sequence[int], invariant: int, i
     squared = u256(invariant * invariant)
     c = u256(_up(squared, u256(amp_n * p_d)) * AMP_PRECISION * balances[index])
     b = total + invariant // amp_n * AMP_PRECISION
-    balance = _up(u256(squared + c), invariant + b)
+    balance, least = _up(u256(squared + c), invariant + b), invariant - b
     for _ in range(_ROUNDS):
         before = balance
-        balance = _up(u256(balance * balance + c), u256(2 * balance + b - invariant))
-        if abs(balance - before) <= 1:
+        above, below = balance * balance + c, 2 * balance - least
+        if above >= _LIMIT or below <= 0:
+            raise Reverts("a number leaves 256 bits")
+        balance = -(-above // below)
+        if -1 <= balance - before <= 1:
             return balance
     raise Reverts("the balance does not converge")
 

@@ -22,6 +22,11 @@ class Ramp(NamedTuple):
             return self.initial + (self.future - self.initial) * passed // length
         return self.initial - (self.initial - self.future) * passed // length
 
+    def is_one(self, least: int = 1) -> bool:
+        """Whether contracts could hold it: at least `least` at both ends, forward in time where it moves, and 64 bits in all."""
+        forward = self.initial == self.future or self.start < self.end
+        return min(self.initial, self.future) >= least and min(self) >= 0 and max(self) < 1 << 64 and forward
+
     def moves_at(self, timestamp: int) -> bool:
         """Whether a later block could see another value than this one."""
         return timestamp < self.end and self.initial != self.future

@@ -8,11 +8,12 @@ first pools then use what they have, later ones revert.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from operators.pools.words import Reverts, checked_div, u256
 
-_STEPS = 255
+_STEPS, _LIMIT = 255, 1 << 256
 
 
 class Form(NamedTuple):
@@ -27,8 +28,12 @@ class Form(NamedTuple):
     must_converge: bool = True
 
 
-def invariant(xp: Sequence[int], amp: int, form: Form) -> int:
-    """D for these balances; 0 for an empty pool. Raises `Reverts`."""
+@lru_cache(maxsize=4096)
+def invariant(xp: tuple[int, ...], amp: int, form: Form) -> int:
+    """D for these balances; 0 for an empty pool. Raises `Reverts`.
+
+    Remembered: quotes of many sizes from one state share it, and it is half of the work of each.
+    """
     n, total = len(xp), sum(xp)
     if total == 0:
         return 0
@@ -36,13 +41,23 @@ def invariant(xp: Sequence[int], amp: int, form: Form) -> int:
     ann, d = amp * n, total
     weighted = u256(ann * total) // precision
     guard = 1 if form.guarded else 0
+    divisors = [x * n + guard for x in xp]
+    if not all(divisors) or ann < precision:
+        raise Reverts("division by zero or a number below zero")
     for _ in range(_STEPS):
         d_p = d
-        for x in xp:
-            d_p = checked_div(u256(d_p * d), x * n + guard)
+        for divisor in divisors:
+            product = d_p * d
+            if product >= _LIMIT:
+                raise Reverts("a number leaves 256 bits")
+            d_p = product // divisor
         before = d
-        d = checked_div(u256((weighted + d_p * n) * d), u256((ann - precision) * d) // precision + (n + 1) * d_p)
-        if abs(d - before) <= 1:
+        product = (weighted + d_p * n) * d
+        below = (ann - precision) * d // precision + (n + 1) * d_p
+        if product >= _LIMIT or (ann - precision) * d >= _LIMIT or below <= 0:
+            raise Reverts("a number leaves 256 bits")
+        d = product // below
+        if -1 <= d - before <= 1:
             return d
     if form.must_converge:
         raise Reverts("the invariant does not converge")
@@ -67,11 +82,14 @@ def _solve(others: Sequence[int], n: int, amp: int, d: int, form: Form) -> int:
         c = checked_div(u256(c * d), x * n)
     c = checked_div(u256(c * d * precision), ann * n)
     b = sum(others) + checked_div(u256(d * precision), ann)
-    y = d
+    y, least = d, d - b
     for _ in range(_STEPS):
         before = y
-        y = checked_div(u256(y * y + c), u256(2 * y + b - d))
-        if abs(y - before) <= 1:
+        above, below = y * y + c, 2 * y - least
+        if above >= _LIMIT or below <= 0:
+            raise Reverts("a number leaves 256 bits")
+        y = above // below
+        if -1 <= y - before <= 1:
             return y
     if form.must_converge:
         raise Reverts("a balance does not converge")

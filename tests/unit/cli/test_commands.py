@@ -74,7 +74,8 @@ def test_no_arguments_show_help() -> None:
 @pytest.mark.parametrize(
     "command",
     ["init", "config check", "config show", "broker run", "topics list", "topics create", "topics check", "ingest", "search",
-     "settle", "report", "show", "dead-letters", "control pause", "control resume", "control cooldown"],
+     "settle", "tripwire", "report", "show", "dead-letters", "control pause", "control resume", "control cooldown",
+     "control suspend", "control readmit"],
 )  # fmt: skip
 def test_every_command_explains_itself(command: str) -> None:
     result = sluice(*command.split(), "--help")
@@ -126,6 +127,8 @@ def test_the_example_names_every_key_and_its_default(tmp_path: Path) -> None:
         "pools =",
         "start_block",
         "metrics_port",
+        # Of the audit: by default the chain's.
+        "http_url",
         "owner_key",
         "relay_identity_key",
         '"security',
@@ -206,6 +209,8 @@ def test_a_missing_configuration_names_the_way_out(tmp_path: Path) -> None:
         ["control", "pause"],
         ["search"],
         ["settle"],
+        ["tripwire"],
+        ["control", "readmit", "0x" + "06" * 20],
     ],
 )
 def test_without_a_broker_the_call_ends_and_says_where_it_looked(config_file: Path, command: list[str]) -> None:
@@ -218,6 +223,7 @@ def test_without_a_broker_the_call_ends_and_says_where_it_looked(config_file: Pa
 
 def test_wrong_use_is_told_from_failure(config_file: Path) -> None:
     for arguments in (["show", "nothing"], ["show", "blocks", "--follow", "--json"], ["control", "cooldown", "0x12", "--until-block", "5"],
+                      ["control", "readmit", "0x12"], ["control", "suspend", "06" * 20],
                       ["search", "--process-id", "1"], ["nonsense"], ["report", "--nonsense"]):  # fmt: skip
         result = sluice("-c", config_file, *arguments)
         assert result.exit_code == 2, arguments

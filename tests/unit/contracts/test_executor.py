@@ -24,7 +24,8 @@ hops = st.lists(st.builds(Hop, addresses, st.booleans(), amounts, st.just(KIND_V
 @given(addresses, amounts, st.integers(0, UINT128_MAX), hops)
 def test_equals_eth_abi_and_comes_back(token: bytes, amount_in: int, min_profit: int, hops: list[Hop]) -> None:
     packed = b"".join(
-        encode_packed(["uint8", "address", "uint128"], [int(hop.zero_for_one), hop.pool, hop.amount_out]) for hop in hops
+        encode_packed(["uint8", "address", "uint128"], [int(hop.zero_for_one), hop.pool, hop.amount_out])
+        for hop in hops
     )
     expected = encode(["address", "uint128", "uint128", "bytes"], [token, amount_in, min_profit, packed])
     data = encode_execute(token, amount_in, min_profit, hops)

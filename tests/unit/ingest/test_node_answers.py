@@ -154,6 +154,8 @@ def test_a_prestate_is_whole() -> None:
     [
         (listings.ALL_PAIRS_LENGTH, "allPairsLength()"),
         (listings.ALL_PAIRS, "allPairs(uint256)"),
+        (listings.POOL_COUNT, "pool_count()"),
+        (listings.POOL_LIST, "pool_list(uint256)"),
         (token_facts.SYMBOL, "symbol()"),
         (token_facts.DECIMALS, "decimals()"),
         (needs.BALANCE_OF, "balanceOf(address)"),

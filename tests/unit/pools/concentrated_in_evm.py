@@ -24,7 +24,7 @@ from operators.pools.uniswap_v4 import V4Pool
 from operators.simulation.engine import Engine
 from operators.simulation.hashes import EMPTY_CODE_HASH
 from operators.simulation.model import AccountView, BlockEnv, Transaction, Witness
-from operators.simulation.verdict import Verdict
+from operators.simulation.verdict import NO_REPORT, Report, Verdict
 from schemas.config import FactoryConfig
 from schemas.logs import Log
 from schemas.pools import AccountSlots
@@ -206,21 +206,32 @@ class RealPool(ABC):
 
     def swap_on(self, engine: Engine, slots: tuple[AccountSlots, ...], *swap: Any) -> Verdict:
         """The swap as a transaction of an engine that knows, of the pool's contract, these slots alone."""
+        return self.run_on(engine, slots, self.caller, self.swap_data(*swap))
+
+    def run_on(
+        self,
+        engine: Engine,
+        slots: tuple[AccountSlots, ...],
+        to: str,
+        data: bytes,
+        *whole: str,
+        report: Report = NO_REPORT,
+    ) -> Verdict:
+        """A call as a transaction of an engine that knows these slots, the coins' of pool and caller, and all of the accounts in `whole`."""
         known: dict[str, set[bytes]] = {OWNER: set(), self.caller: set(), hexed(COINBASE): set()}
         for token in (self.world.token0, self.world.token1):
             known[token] = {_mapped(int(holder, 16), 0).to_bytes(32, "big") for holder in (self.emitter, self.caller)}
         for entry in slots:
             known.setdefault(hexed(entry.address), set()).update(entry.keys)
         witness = Witness({}, {})
-        for address, keys in known.items():
+        for address, keys in (known | {account: set() for account in whole}).items():
             view, code = self.world.view_of(address, keys)
-            witness.accounts[unhex(address)] = view
+            witness.accounts[unhex(address)] = view._replace(complete=address in whole)
             if code:
                 witness.add_code(code)
         nonce = witness.accounts[unhex(OWNER)].nonce
-        data = self.swap_data(*swap)
-        call = Transaction(unhex(OWNER), unhex(self.caller), nonce, 0, data, 30_000_000, 0, 0)
-        return engine.execute_each(witness, ENV, [call])[0]
+        call = Transaction(unhex(OWNER), unhex(to), nonce, 0, data, 30_000_000, 0, 0)
+        return engine.execute_each(witness, ENV, [call], report=report)[0]
 
     def price_tick_liquidity(self) -> tuple[int, int, int]:
         price_slot, liquidity_slot, _, _ = self.slots
@@ -275,6 +286,12 @@ class RealV3(RealPool):
             tick_spacing=spacing,
         )
         super().__init__()
+
+    def farm(self) -> str:
+        """Put a farm behind a PancakeSwap pool; its address."""
+        farm = self.world.create(_compiled()["Farm"])
+        self.world.call(self.emitter, "setLmPool(address)", farm)
+        return farm
 
     def initialize(self, sqrt_price: int) -> None:
         self.world.call(self.emitter, "initialize(uint160)", sqrt_price)

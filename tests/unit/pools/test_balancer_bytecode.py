@@ -126,18 +126,24 @@ def test_weighted_swaps_are_the_contracts(name: str, seed: int) -> None:
     assert world.call(deployed.address, "getSwapFeePercentage()") == [pool.swap_fee]
 
 
-@pytest.mark.parametrize("name", sorted(WEIGHTED))
-def test_recorded_swaps(name: str) -> None:
-    """The block's logs of the Vault and the pool, applied in order to the balances before it: each swap is the quote."""
-    deployed, rnd = WEIGHTED[name], random.Random(1)
-    vault = storage(deployed.block, _VAULT)
+def _recorded(deployed: Weighted) -> WeightedPool:
+    """The pool as it was before the block."""
     # Both balances of a two-token pool share a word, below the block of their last change.
     packed = next(
-        value for value in vault.values() if value >> 224 and 0 < value >> 224 < 2**26 and value >> 112 & MAX_BALANCE
+        value
+        for value in storage(deployed.block, _VAULT).values()
+        if value >> 224 and 0 < value >> 224 < 2**26 and value >> 112 & MAX_BALANCE
     )
     fee = storage(deployed.block, deployed.address)[_MISC_SLOT] >> deployed.fee_offset & (2**64 - 1)
     balances = (packed & MAX_BALANCE, packed >> 112 & MAX_BALANCE)
-    pool = msgspec.structs.replace(_weighted_state(rnd, deployed), balances=balances, swap_fee=fee)
+    return msgspec.structs.replace(_weighted_state(random.Random(1), deployed), balances=balances, swap_fee=fee)
+
+
+@pytest.mark.parametrize("name", sorted(WEIGHTED))
+def test_recorded_swaps(name: str) -> None:
+    """The block's logs of the Vault and the pool, applied in order to the balances before it: each swap is the quote."""
+    deployed = WEIGHTED[name]
+    pool = _recorded(deployed)
     swaps = 0
     for log in _logs_of(deployed):
         if log.topics[0] == SWAP:

@@ -16,10 +16,10 @@ from operators.pools.uniswap_v4 import V4Pool
 from operators.pools.v3_math.tick_math import MAX_TICK, MIN_TICK, sqrt_price_at
 from operators.simulation.engines import make_engine
 from operators.simulation.revm_engine import available
-from operators.simulation.verdict import Verdict
+from operators.simulation.verdict import Report, Verdict
 from schemas.opportunities import VerdictKind
 from schemas.pools import AccountSlots
-from tests.unit.pools.concentrated_in_evm import RealPool, calldata, deploy, unhex
+from tests.unit.pools.concentrated_in_evm import RealPool, RealV3, calldata, deploy, hexed, unhex
 from tests.unit.pools.reading_driver import carry_out
 from tests.unit.pools.test_concentrated_bytecode import FAMILIES, PROTOCOL_FEES, follow
 
@@ -175,6 +175,27 @@ def test_probes_of_a_pancake_pool_read_what_its_farm_reads() -> None:
         address=pool.address, token0=pool.token0, token1=pool.token1, fee_pips=100, tick_spacing=1
     )  # type: ignore[attr-defined]
     assert bare.probes() == ()
+
+
+@pytest.mark.skipif(not available(), reason="only engine revm tells the slots that were touched")
+def test_probes_touch_what_a_swap_reads_of_the_farm() -> None:
+    real, _ = lively(PancakeV3Pool, 60)
+    assert isinstance(real, RealV3)
+    farm = real.farm()
+    pool, engine = read(real), make_engine("revm")
+    touched: set[tuple[bytes, bytes]] = set()
+    for probe in pool.probes():
+        verdict = real.run_on(engine, pool.slots(), hexed(probe.to), probe.data, farm, report=Report(touched=True))
+        assert verdict.kind is VerdictKind.REVERTED
+        touched |= {(slot.address, slot.key) for slot in verdict.touched or ()}
+    found = AccountSlots(address=unhex(farm), keys=tuple(key for address, key in touched if address == unhex(farm)))
+    assert found.keys
+    for zero_for_one in (True, False):
+        swap = zero_for_one, 10**36, reach(pool, zero_for_one)
+        missing = real.swap_on(engine, pool.slots(), *swap)
+        assert (missing.kind, missing.reason) == (VerdictKind.REFUSED, "missing_account")
+        ours = pool.swap(*swap)
+        assert swapped(real, real.swap_on(engine, (*pool.slots(), found), *swap)) == (ours.amount0, ours.amount1)
 
 
 def test_other_families_need_no_probes() -> None:

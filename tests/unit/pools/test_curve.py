@@ -86,7 +86,7 @@ def _state(quote: Any) -> StableSwap:
 def test_the_solvers_invert_the_invariant(xp: list[int], amp: int, form: Form) -> None:
     assume(max(xp) < 10**4 * min(xp))
     try:
-        d = invariant(xp, amp, form)
+        d = invariant(tuple(xp), amp, form)
     except Reverts:
         assume(False)
     for k in range(len(xp)):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
 import pytest
 
 from infra.chain.keccak import keccak
-from operators.pools.base import QuoteRefused
+from operators.pools.base import Found, QuoteRefused
 from operators.pools.curve import KNOWN_CODE, CurvePool
 from operators.pools.curve_ng import CODE_SIZE, CurveNgPool, immutables, refusal_of
 from operators.pools.stableswap import NATIVE_COIN, CurveRefusal, StableSwap
 from operators.pools.words import Reverts
 from schemas.logs import Log
 from tests.shared_data import needs_data
+from tests.unit.pools.reading_driver import carry_out
 from tests.unit.pools.recorded_contracts import CALLER, Reverted, World, code, code_hash, storage, timestamp
 
 pytestmark = needs_data
@@ -272,22 +275,44 @@ def _ng_state(rnd: random.Random) -> tuple[CurveNgPool, tuple[int, int]]:
     return CurveNgPool.from_plain(plain), (rnd.randint(0, balances[0]), rnd.randint(0, balances[1]))
 
 
-def _ng_world(pool: CurveNgPool, admin: tuple[int, int]) -> World:
+#: Behind the code: how many coins (twice), and lists of a length and eight places.
+_COUNTS, _LISTS, _PLACES = (0, 1), {"coins": 3, "kinds": 12, "rates": 21, "methods": 30, "oracles": 39}, 8
+#: In storage: lengths of what is stored, the admin's and the oracles, and of the last prices, which are one less.
+_LENGTHS = {1: 0, 0x10: 0, 0x19: 0, 0x22: -1}
+
+
+def _ng_code(pool: CurveNgPool) -> bytes:
+    """The deployed code with the coins of this pool behind it."""
+    deployed, n = code(_NG_BLOCK, _NG), len(pool.tokens)
+    tail = [deployed[k : k + 32] for k in range(CODE_SIZE, len(deployed), 32)]
+    for k in _COUNTS:
+        tail[k] = n.to_bytes(32, "big")
+    for name, start in _LISTS.items():
+        values = {"coins": [int.from_bytes(coin, "big") for coin in pool.tokens], "rates": pool.rates}.get(
+            name, [0] * n
+        )
+        padded = [n, *values, *[0] * (_PLACES - n)]
+        tail[start : start + 1 + _PLACES] = [value.to_bytes(32, "big") for value in padded]
+    return deployed[:CODE_SIZE] + b"".join(tail)
+
+
+def _ng_world(pool: CurveNgPool, admin: Sequence[int]) -> World:
     world, slots = World(pool.timestamp), storage(_NG_BLOCK, _NG)
-    for k, coin in enumerate(_NG_COINS):
+    slots |= {slot: len(pool.tokens) + less for slot, less in _LENGTHS.items()}
+    for k, coin in enumerate(pool.tokens):
         stored = pool.balances[k] + admin[k]
         slots[_STORED + k], slots[_ADMIN + k] = stored, admin[k]
-        world.token(coin, stored)
+        world.token("0x" + coin.hex(), stored)
     slots.update({_FEE: pool.fee, _OFFPEG: pool.offpeg_multiplier, _SUPPLY: pool.lp_supply})
     slots.update({_AMP + k: value for k, value in enumerate(pool.ramp)})
     holder = int(keccak(_HOLDERS.to_bytes(32, "big") + bytes.fromhex(CALLER[2:]).rjust(32, b"\0")).hex(), 16)
     slots[holder] = pool.lp_supply
-    world.put(_NG, code(_NG_BLOCK, _NG), slots)
+    world.put(_NG, _ng_code(pool), slots)
     return world
 
 
-def _ng_held(world: World) -> tuple[int, ...]:
-    return tuple(world.slot(_NG, _STORED + k) - world.slot(_NG, _ADMIN + k) for k in range(2))
+def _ng_held(world: World, n: int = 2) -> tuple[int, ...]:
+    return tuple(world.slot(_NG, _STORED + k) - world.slot(_NG, _ADMIN + k) for k in range(n))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -338,6 +363,46 @@ def test_next_generation_liquidity_is_followed_by_the_logs() -> None:
         assert after.balances == _ng_held(world), signature
         assert after.lp_supply == world.slot(_NG, _SUPPLY), signature
         done += 1
+
+
+def _ng_of(rnd: random.Random, n: int) -> CurveNgPool:
+    pool, _ = _ng_state(rnd)
+    # No contract of a coin needs to have the usual decimals.
+    places = [rnd.choice((0, 6, 8, 18, 24)) for _ in range(n)]
+    size = _somewhere(rnd, 10**3, 10**9)
+    return CurveNgPool.from_plain(
+        msgspec.structs.replace(
+            pool,
+            tokens=tuple(bytes.fromhex(coin[2:]) for coin in _coins(n)),
+            rates=tuple(10 ** (36 - each) for each in places),
+            balances=tuple(_somewhere(rnd, size * 10**each // 10, size * 10**each * 10) for each in places),
+        ).to_plain()
+    )
+
+
+@pytest.mark.parametrize("n", range(2, 9))
+def test_next_generation_pools_of_any_number_of_coins_are_the_contract(n: int) -> None:
+    rnd, exchanged = random.Random(n), 0
+    while exchanged < 25:
+        pool = _ng_of(rnd, n)
+        i, j = rnd.sample(range(n), 2)
+        dx = _somewhere(rnd, 1, pool.balances[i])
+        admin = [rnd.randint(0, balance // 10) for balance in pool.balances]
+        world = _ng_world(pool, admin)
+        assert carry_out(CurveNgPool.read(Found("", pool.address, b""), None, pool.timestamp), world.answer) == pool
+        try:
+            quote = pool.quote(pool.tokens[i], dx, pool.tokens[j])
+        except QuoteRefused as refused:
+            if refused.reason != "zero_output":
+                with pytest.raises(Reverted):
+                    world.call(_NG, "exchange(int128,int128,uint256,uint256)", i, j, dx, 0)
+            continue
+        assert world.call(_NG, "exchange(int128,int128,uint256,uint256)", i, j, dx, 0) == [quote.amount_out]
+        assert (
+            tuple(world.slot(_NG, _STORED + k) - world.slot(_NG, _ADMIN + k) for k in range(n)) == quote.state.balances
+        )
+        assert _follow(pool, _logs(world, _NG)) == quote.state
+        exchanged += 1
 
 
 @pytest.mark.slow

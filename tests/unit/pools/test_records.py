@@ -52,6 +52,15 @@ def test_what_is_no_state_of_the_pool_is_refused_by_name(record: PoolRecord) -> 
         pool_of(record)
 
 
+@pytest.mark.parametrize("decimals", [None, 0, 6, 77, 255])
+def test_decimals_of_tokens_are_for_people_and_move_no_amount(decimals: int | None) -> None:
+    tokens = tuple(msgspec.structs.replace(token, decimals=decimals) for token in GOLDEN.tokens)
+    pool = pool_of(changed(tokens=tokens))
+    assert pool == pool_of(GOLDEN)
+    sold = pool.tokens[0]
+    assert pool.quote(sold, 10**6) == pool_of(GOLDEN).quote(sold, 10**6)
+
+
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name != GOLDEN.family])
 def test_no_family_takes_anothers_state(family: str) -> None:
     with pytest.raises(BadState):

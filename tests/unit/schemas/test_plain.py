@@ -17,7 +17,7 @@ integers = st.integers() | st.sampled_from(
 plain_values = st.recursive(
     integers | st.binary(max_size=40) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=5).map(tuple),
-    max_leaves=30,
+    max_leaves=12,
 )
 plains = st.lists(plain_values, max_size=8).map(tuple)
 
@@ -79,10 +79,11 @@ def extension(number: int, length: int = 0) -> msgspec.msgpack.Ext:
         b"\x91\xcc\x01",
         b"\x91\xa1\xff",
         b"\x92\x01",
+        b"\x91" * 16 + b"\x90",
         b"\x91" * 100_000 + b"\x90",
     ],
     ids=["empty", "no array", "a map", "a map inside", "nil", "bool", "float", "other extension", "time", "narrow as wide",
-         "wide, too long", "more behind", "long form of 1", "no text", "cut", "too deep"],
+         "wide, too long", "more behind", "long form of 1", "no text", "cut", "too deep", "far too deep"],
 )  # fmt: skip
 def test_what_is_no_plain_data_is_a_value_error(data: bytes) -> None:
     with pytest.raises(ValueError, match="plain data"):
@@ -94,3 +95,12 @@ def test_what_is_no_plain_data_is_not_packed(value: object) -> None:
     for plain in ((value,), ((1, value),)):
         with pytest.raises(TypeError, match="no plain data"):
             pack_plain(plain)
+
+
+def test_the_depth_is_bounded() -> None:
+    plain: tuple[Any, ...] = ()
+    for _ in range(15):
+        plain = (plain,)
+    assert unpack_plain(pack_plain(plain)) == plain
+    with pytest.raises(TypeError, match="deep"):
+        pack_plain((plain,))

@@ -8,18 +8,21 @@ of the anchor without owing another token. The least such sum is the answer. Gas
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
 from scipy.optimize import minimize
 
 from operators.pools.uniswap_v2 import V2Pool
 
+#: Pools, each with a token that may be sold to it.
+Directions = Set[tuple[bytes, bytes]]
+
 
 class Dual:
     """The dual function of one market, over logarithms of prices against the pools' own."""
 
-    def __init__(self, pools: Sequence[V2Pool], anchor: bytes) -> None:
+    def __init__(self, pools: Sequence[V2Pool], anchor: bytes, directions: Directions | None) -> None:
         self.tokens = sorted({token for pool in pools for token in pool.tokens})
         number = {token: at for at, token in enumerate(self.tokens)}
         self.anchor = number[anchor]
@@ -27,6 +30,10 @@ class Dual:
         self.second = np.array([number[pool.token1] for pool in pools])
         self.reserves = np.array([[float(pool.reserve0), float(pool.reserve1)] for pool in pools])
         self.kept = np.array([1.0 - pool.fee_pips / 1e6 for pool in pools])
+        #: Whether token0 (first column), token1 (second) may be sold to each pool.
+        self.open = np.array(
+            [[directions is None or (pool.address, token) in directions for token in pool.tokens] for pool in pools]
+        )
 
     def start(self) -> np.ndarray:
         """Prices as the deepest ways from the anchor tell them, so that all numbers are of one size."""
@@ -55,7 +62,7 @@ class Dual:
             have, want = worth[:, sold], worth[:, bought]
             # Sell token `sold` to the pool until its marginal price after fee is that of the market.
             level = np.sqrt(want * have / self.kept)
-            trades = level > have / self.kept
+            trades = (level > have / self.kept) & self.open[:, sold]
             level, have, want, kept = level[trades], have[trades], want[trades], self.kept[trades]
             into = level - have / kept
             out = want - have * want / (kept * level)
@@ -65,14 +72,15 @@ class Dual:
         return total, gradient
 
 
-def convex_bound(pools: Sequence[V2Pool], anchor: bytes) -> float:
-    """An upper bound of what trades can bring in of the anchor, in base units. Valid however far the solver came: any prices give a bound."""
-    dual = Dual(pools, anchor)
+def convex_bound(pools: Sequence[V2Pool], anchor: bytes, directions: Directions | None = None) -> float:
+    """An upper bound of what trades can bring in of the anchor, in base units; only in these directions, if given. Valid however far the solver
+    came: any prices give a bound."""
+    dual = Dual(pools, anchor, directions)
     start = dual.start()
     reached = ~np.isnan(start)
     keep = reached[dual.first] & reached[dual.second]
-    dual.first, dual.second, dual.reserves, dual.kept = (
-        part[keep] for part in (dual.first, dual.second, dual.reserves, dual.kept)
+    dual.first, dual.second, dual.reserves, dual.kept, dual.open = (
+        part[keep] for part in (dual.first, dual.second, dual.reserves, dual.kept, dual.open)
     )
     free = reached.copy()
     free[dual.anchor] = False

@@ -41,10 +41,7 @@ def test_the_table(seen: Evidence, difference: Difference) -> None:
 
 
 def test_there_is_a_class_for_everything_and_something_for_every_class() -> None:
-    every = {
-        classify(Evidence(*seen))
-        for seen in product((True, False), (True, False), Compared, Compared, Elsewhere)
-    }
+    every = {classify(Evidence(*seen)) for seen in product((True, False), (True, False), Compared, Compared, Elsewhere)}
     assert every == set(Difference)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators.tripwire.rotation import Rotation, sample_size
@@ -17,6 +17,7 @@ def test_the_sample_is_large_enough_for_a_day() -> None:
     assert sample_size(1_000_000, 100_000, 0) == 1_000_000
 
 
+@settings(deadline=None)
 @given(st.integers(1, 400), st.integers(1, 43_200), st.integers(0, 8))
 def test_a_day_of_samples_has_all_pools(pools: int, block_seconds: int, least: int) -> None:
     addresses = [i.to_bytes(20, "big") for i in range(pools)]
@@ -28,15 +29,18 @@ def test_a_day_of_samples_has_all_pools(pools: int, block_seconds: int, least: i
     assert -(-pools // size) <= max(1, 86_400 // block_seconds)
 
 
+@settings(deadline=None)
 @given(
     st.sets(st.integers(0, 200), min_size=1, max_size=40),
     st.lists(st.tuples(st.integers(0, 200), st.booleans()), max_size=60),
     st.integers(1, 5),
 )
-def test_nobody_is_overtaken_by_those_who_come_and_go(start: set[int], changes: list[tuple[int, bool]], size: int) -> None:
+def test_nobody_is_overtaken_by_those_who_come_and_go(
+    start: set[int], changes: list[tuple[int, bool]], size: int
+) -> None:
     """A pool that stays is visited at least once in each round over as many addresses as there ever were."""
     rotation, present = Rotation(), {i.to_bytes(20, "big") for i in start}
-    waited = {address: 0 for address in present}
+    waited = dict.fromkeys(present, 0)
     for number, comes in changes:
         visited = rotation.next(present, size)
         assert len(visited) == len(set(visited)) == min(size, len(present))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from operators.graph.messages import ShardInput
 from operators.pools.uniswap_v2 import V2Pool
-from operators.tripwire.messages import Sample, TakenOff
+from operators.tripwire.messages import Mark, Sample, TakenOff
 from operators.tripwire.tally import Tally, tally_of
 from operators.tripwire.watch import WatchSettings, WatchShard
 from schemas.decisions import EventKind
@@ -20,7 +20,9 @@ POOLS = [bytes([i + 1]) * 20 for i in range(5)]
 ALL = WatchSettings(delay=0, least=100, block_seconds=12)
 
 
-def admission(address: bytes, number: int, reserve: int = 1000, refusal: str = "", op: PoolOp = PoolOp.ADD) -> PoolRecord:
+def admission(
+    address: bytes, number: int, reserve: int = 1000, refusal: str = "", op: PoolOp = PoolOp.ADD
+) -> PoolRecord:
     tokens = (address, b"\xc0" * 20)
     return PoolRecord(
         chain=1, seq=0, part=0, parts=1, op=op, family="uniswap_v2", address=address, factory=b"\x5c" * 20,
@@ -69,17 +71,33 @@ def test_a_sample_is_the_state_after_its_block() -> None:
     assert reserves(sample) == {POOLS[0]: 7} | dict.fromkeys(POOLS[1:], 1000)
     first = sample.pools[0]
     assert (first.found.factory, first.found.seed, first.since) == (b"\x5c" * 20, b"seed", 1)
-    assert first.then == first.now == tally_of([sync(POOLS[0], 5), sync(POOLS[0], 7)])
+    assert first.at_block == first.at_head == tally_of([sync(POOLS[0], 5), sync(POOLS[0], 7)])
 
 
 def test_a_delayed_sample_keeps_its_state_and_tells_what_came_since() -> None:
     watch = shard(ALL._replace(delay=2))
     assert watch.apply(block(2, sync(POOLS[0], 5))) == []
-    assert watch.apply(block(3, sync(POOLS[0], 6))) == []
+    (first,) = watch.apply(block(3, sync(POOLS[0], 6)))
+    assert (first.number, first.pools) == (1, ())  # nothing was admitted yet
     (sample,) = watch.apply(block(4, sync(POOLS[1], 9)))
     assert isinstance(sample, Sample) and (sample.number, sample.head_number) == (2, 4)
     assert reserves(sample)[POOLS[0]] == 5
-    assert [(s.then.logs, s.now.logs) for s in sample.pools[:2]] == [(1, 2), (0, 1)]
+    assert [(s.at_block.logs, s.at_head.logs) for s in sample.pools[:2]] == [(1, 2), (0, 1)]
+
+
+def test_a_sample_knows_the_one_before() -> None:
+    watch = shard()
+    (first,) = watch.apply(block(2, sync(POOLS[0], 5)))
+    (second,) = watch.apply(block(3, sync(POOLS[0], 6)))
+    assert first.pools[0].last == Mark(1, Tally())
+    assert second.pools[0].last == Mark(2, first.pools[0].at_block)
+    watch.apply(revert(3))
+    (again,) = watch.apply(block(3, fork=1))
+    assert again.pools[0].last == second.pools[0].last
+    watch.apply(revert(3, fork=1))
+    watch.apply(revert(2))
+    (anew,) = watch.apply(block(2, fork=1))
+    assert anew.pools[0].last == Mark(1, Tally())
 
 
 def test_a_reverted_block_s_sample_is_never_given_out() -> None:
@@ -89,7 +107,7 @@ def test_a_reverted_block_s_sample_is_never_given_out() -> None:
     assert watch.apply(block(2, sync(POOLS[0], 6), fork=1)) == []
     (sample,) = watch.apply(block(3, fork=1))
     assert reserves(sample)[POOLS[0]] == 6
-    assert isinstance(sample, Sample) and sample.pools[0].then.logs == 1
+    assert isinstance(sample, Sample) and sample.pools[0].at_block.logs == 1
 
 
 def test_suspended_refused_and_readmitted_pools_are_not_of_the_sample() -> None:
@@ -128,7 +146,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(steps, st.integers(0, 3), st.integers(0, 24))
 def test_a_restart_at_any_point_changes_no_sample(todo: list, delay: int, at: int) -> None:
     setup = WatchSettings(delay=delay, least=2, block_seconds=12)
@@ -150,7 +168,7 @@ def test_a_restart_at_any_point_changes_no_sample(todo: list, delay: int, at: in
         assert plain.apply(event) == restarted.apply(event)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(steps)
 def test_a_tally_counts_exactly_the_logs_that_stand_since_the_admission(todo: list) -> None:
     watch = shard()
@@ -165,7 +183,7 @@ def test_a_tally_counts_exactly_the_logs_that_stand_since_the_admission(todo: li
             chain.append((event, now))
             (sample,) = watch.apply(event)
             assert isinstance(sample, Sample)
-            assert {s.found.address: (s.since, s.then) for s in sample.pools} == now
+            assert {s.found.address: (s.since, s.at_block) for s in sample.pools} == now
         elif kind == "revert" and len(chain) > 1:
             watch.apply(chain.pop()[0]._replace(kind=EventKind.REVERT, logs=()))
         elif kind == "admit":

@@ -47,6 +47,20 @@ contract Deployer {
     }
 }
 
+/// What a PancakeSwap pool calls during swaps, with storage of its own.
+contract Farm {
+    uint256 public rewarded;
+    mapping(int24 => uint256) public crossed;
+
+    function accumulateReward(uint32) external {
+        rewarded += 1;
+    }
+
+    function crossLmTick(int24 tick, bool) external {
+        crossed[tick] += 1;
+    }
+}
+
 interface V3 {
     function token0() external view returns (Coin);
     function token1() external view returns (Coin);

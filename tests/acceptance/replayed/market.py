@@ -1,0 +1,48 @@
+"""The search over a recorded state: its pools in tables, priced anchors, the routes through what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from operators.market.anchor_prices import AnchorPrices
+from operators.pools import FAMILIES
+from operators.pools.base import Pool
+from operators.search.find import Search, find_routes
+from operators.search.net import GasModel, Terms
+from operators.search.tables import USUAL_HOPS, Tables
+from schemas.anchors import KNOWN
+from schemas.config import SearchConfig
+from schemas.known import WRAPPED_NATIVE
+
+_GAS = GasModel(SearchConfig().gas_per_route, {})
+#: More than any pool of the recordings takes: routes need no inventory, so nothing else bounds them.
+_POSITION_WEI = 10**24
+
+
+class RecordedMarket:
+    """The pools of one state and the search over them; anchors are the chain's known ones, behind those that are asked for."""
+
+    def __init__(self, chain_id: int, pools: Iterable[Pool], anchors: Sequence[bytes] = ()) -> None:
+        """`chain_id` must be in `schemas.known.WRAPPED_NATIVE`."""
+        native = WRAPPED_NATIVE[chain_id]
+        self.anchors = tuple(dict.fromkeys((*anchors, native, *KNOWN.get(chain_id, ()))))
+        self.tables = Tables(self.anchors, gas={name: family.LEAST_GAS for name, family in FAMILIES.items()})
+        self._prices = AnchorPrices(native, self.anchors)
+        self.put(pools)
+
+    def put(self, pools: Iterable[Pool]) -> None:
+        """Put new states in."""
+        for pool in (states := list(pools)):
+            self._prices.put(pool)
+        self.tables.put_many(states)
+
+    def routes(self, changed: Iterable[bytes], base_fee: int, limit: int) -> Search:
+        """The best routes of 2 to 4 hops through some pools that earn anything after gas at `base_fee`."""
+        prices = self._prices.prices
+        positions = {anchor: price.of_wei(_POSITION_WEI) for anchor, price in prices.items()}
+        return find_routes(self.tables, changed, Terms(_GAS, base_fee, prices, positions), USUAL_HOPS, limit)
+
+    def in_wei(self, token: bytes, amount: int) -> int | None:
+        """Base units of an anchor in wei, None where it has no price."""
+        price = self._prices.prices.get(token)
+        return None if price is None else price.to_wei(amount)

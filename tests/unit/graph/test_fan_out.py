@@ -1,0 +1,71 @@
+"""Who is told of an event: every shard with a part in it, the others only of blocks, and all of a process's first event."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import schemas.blocks
+import schemas.control
+import schemas.logs
+import schemas.pending
+import schemas.witness
+from operators.graph.messages import fan_out, shards_with_a_part
+from operators.graph.step import _Split
+from schemas.event import Event, assemble
+from schemas.logs import Log
+from schemas.record import Sequenced
+from schemas.witness import AccountState
+from tests.unit.graph.families import all_families, record
+
+SAMPLES = all_families()
+places = st.binary(min_size=20, max_size=20)
+accounts = st.lists(places.map(lambda a: AccountState(a, 1, None, None, b"")), max_size=4).map(tuple)
+codes = st.lists(st.binary(max_size=5), max_size=2).map(tuple)
+heads: list[Sequenced] = [
+    schemas.blocks.GOLDEN,
+    msgspec.structs.replace(schemas.blocks.GOLDEN, op="revert"),
+    schemas.pending.GOLDEN,
+    schemas.control.GOLDEN,
+    *(record(sample.pool) for sample in SAMPLES),
+]
+
+
+def event(
+    head: Sequenced, known: tuple[AccountState, ...], new: tuple[bytes, ...], logs: tuple[Log, ...] = ()
+) -> Event:
+    witness = msgspec.structs.replace(schemas.witness.GOLDEN, accounts=known, codes=new)
+    return assemble((head, msgspec.structs.replace(schemas.logs.GOLDEN, logs=logs), witness))
+
+
+@given(st.sampled_from(heads), accounts, codes, st.sampled_from((1, 4, 16)))
+def test_nobody_with_a_part_is_left_out(
+    head: Sequenced, known: tuple[AccountState, ...], new: tuple[bytes, ...], shards: int
+) -> None:
+    happened = event(head, known, new)
+    asked = shards_with_a_part(happened, shards)
+    messages = [message for _, message in fan_out(happened, shards)]
+    assert [message.shard for message in messages] == list(range(shards))
+    for message in messages:
+        has_part = bool(message.logs or message.pool or message.accounts or message.codes)
+        assert message.shard in asked or not has_part
+
+
+@pytest.mark.parametrize("head", [schemas.pending.GOLDEN, schemas.control.GOLDEN], ids=["pending", "control"])
+def test_what_is_no_state_of_the_chain_is_told_to_nobody_but_for_new_codes(head: Sequenced) -> None:
+    state = AccountState(b"\x01" * 20, 1, None, None, b"")
+    if isinstance(head, type(schemas.pending.GOLDEN)):
+        assert not shards_with_a_part(event(head, (state,), ()), 16)
+        assert list(shards_with_a_part(event(head, (state,), (b"code",)), 16)) == [0]
+    else:
+        assert not shards_with_a_part(assemble((head,)), 16)
+
+
+def test_the_first_event_of_a_process_is_told_to_all() -> None:
+    pending = event(schemas.pending.GOLDEN, (), ())
+    split = _Split(8)
+    assert [keyed[1].shard for keyed in split(pending)] == list(range(8))
+    assert not list(split(pending))
+    assert [keyed[1].shard for keyed in split(event(schemas.blocks.GOLDEN, (), ()))] == list(range(8))
