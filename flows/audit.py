@@ -18,8 +18,6 @@ from bytewax.operators import StatefulBatchLogic
 from bytewax.outputs import Sink
 
 from flows.audit_judge import AuditJudge, count
-from flows.audit_pools import PoolBook, pools_of_log
-from flows.encoding import encode_route
 from infra.kafka.checked_sink import CheckedSink
 from infra.kafka.checked_source import CheckedSource
 from infra.kafka.paced_source import PacedSource
@@ -186,7 +184,7 @@ def build(
     asks the node, from its saved state."""
 
     def judge(state: tuple[Any, ...] | None) -> AuditJudge:
-        return AuditJudge(config, encode_route, PoolBook(pools_of_log(config.kafka, config.chain.id)), state)
+        return AuditJudge(config, state)
 
     def keyed(value: Any) -> tuple[str, Any]:
         return _KEY, value

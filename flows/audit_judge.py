@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from flows.audit_pools import PoolBook
 from infra.chain import hexes
 from infra.chain.node import Node
 from infra.judge.node_judge import NodeJudge
@@ -16,30 +15,22 @@ from infra.runtime import audit_metrics as metrics
 from operators.audit.compare import Ruling, audited, not_audited
 from operators.audit.messages import Due, Tick
 from operators.audit.waiting import Waiting
-from operators.pools.base import Pool
 from operators.settlement.facts import token_deltas
 from schemas.audits import AuditRecord, AuditResult, NodeVerdict
 from schemas.config import Config
-from schemas.opportunities import Hop, VerdictKind
-
-#: Encodes a route as the executor's calldata: (amount in, minimum profit, hops with the pools they go through) -> bytes. Raises `ValueError`
-#: for a route it cannot encode.
-EncodeRoute = Callable[[int, int, Sequence[tuple[Hop, Pool]]], bytes]
+from schemas.opportunities import VerdictKind
 
 #: Causes of this file's own, beside those of `Cannot`.
-POOL_UNKNOWN, NOT_ENCODABLE, HEAD_MISMATCH, OVERRUN = "pool_unknown", "not_encodable", "head_mismatch", "overrun"
+HEAD_MISMATCH, OVERRUN = "head_mismatch", "overrun"
+TARGETS_UNKNOWN = "targets_unknown"
 
 
 class AuditJudge:
     """Has a node judge what is due. Used from one thread; the node's answers are waited for, at most a few times the configured timeout."""
 
-    def __init__(
-        self, config: Config, encode: EncodeRoute, pools: PoolBook, state: tuple[Any, ...] | None = None
-    ) -> None:
+    def __init__(self, config: Config, state: tuple[Any, ...] | None = None) -> None:
         """Connects when first used."""
         self._config = config
-        self._encode = encode
-        self._pools = pools
         self._accounts = frozenset((config.executor.owner, config.executor.address))
         self._waiting = Waiting(config.audit.patience_blocks, state)
         #: Up to this height the node no longer has the state.
@@ -63,10 +54,9 @@ class AuditJudge:
         """A record for each opportunity that is settled now; what the node may judge later waits. Never raises for the node."""
         due, given_up = self._waiting.take(messages)
         records = [not_audited(d, AuditResult.NODE_CANNOT, OVERRUN, "too many audits wait") for d in given_up]
-        pools = self._pools.look_up(hop.pool for each in due if not each.data for hop in each.opportunity.hops)
         asked: list[tuple[Due, Question]] = []
         for each in due:
-            made = self._question(each, pools)
+            made = self._question(each)
             if isinstance(made, AuditRecord):
                 records.append(made)
             else:
@@ -81,7 +71,7 @@ class AuditJudge:
 
     # ---------------------------------------------------------------- asking
 
-    def _question(self, due: Due, pools: Mapping[bytes, Pool]) -> Question | AuditRecord:
+    def _question(self, due: Due) -> Question | AuditRecord:
         ours = due.opportunity
         if ours.head_number != due.head.number:
             told = f"found on block {ours.head_number}, its event stands on {due.head.number}"
@@ -89,13 +79,9 @@ class AuditJudge:
         if due.head.number <= self._pruned:
             told = f"the node no longer has the state of block {self._pruned}"
             return not_audited(due, AuditResult.NODE_CANNOT, Cannot.STATE_PRUNED.value, told)
-        try:
-            data = due.data or self._encoded(due, pools)
-        except KeyError as error:
-            told = f"pool 0x{error.args[0].hex()} is not in the log"
-            return not_audited(due, AuditResult.NODE_CANNOT, POOL_UNKNOWN, told)
-        except ValueError as error:
-            return not_audited(due, AuditResult.NODE_CANNOT, NOT_ENCODABLE, str(error))
+        if due.targets is None:
+            told = "what comes before its target is told of chosen opportunities only"
+            return not_audited(due, AuditResult.NODE_CANNOT, TARGETS_UNKNOWN, told)
         executor = self._config.executor
         block = NextBlock(
             number=due.head.number + 1,
@@ -106,21 +92,22 @@ class AuditJudge:
             # What the search assumes: the judges must be given the same block.
             prev_randao=hexes.show(bytes(32)),
         )
-        call = OurCall(executor.owner, executor.address, data, self._config.decide.max_gas)
-        return Question(due.head.hash, block, due.target_raw, call)
-
-    def _encoded(self, due: Due, pools: Mapping[bytes, Pool]) -> bytes:
-        hops = due.opportunity.hops
-        return self._encode(
-            int(hops[0].amount_in), int(due.opportunity.gross), [(hop, pools[hop.pool]) for hop in hops]
-        )
+        call = OurCall(executor.owner, executor.address, ours.data, self._config.decide.max_gas)
+        return Question(due.head.hash, block, due.targets, call)
 
     # ---------------------------------------------------------------- what comes of it
 
     def _record(self, due: Due, answer: Answer) -> AuditRecord | None:
         if isinstance(answer, NotJudged):
             return self._unjudged(due, answer)
-        return audited(due, self._ruling(due, answer))
+        record = audited(due, self._ruling(due, answer))
+        if record.differs and not due.doubt and self._waiting.keep(due._replace(doubt=record.detail[:500])):
+            # Nodes are not always of one mind about their newest block: anvil's simulation can see half of the block that is being mined.
+            # A difference counts when it is there again at the next head.
+            return None
+        if due.doubt and not record.differs:
+            metrics.TAKEN_BACK.inc()
+        return record
 
     def _unjudged(self, due: Due, answer: NotJudged) -> AuditRecord | None:
         if answer.cause in PASSING and self._waiting.keep(due):

@@ -66,7 +66,7 @@ class World:
         search_processes: int = 1,
         epoch_ms: int = 200,
         patience_blocks: int = 2,
-        with_v3: bool = False,
+        with_v3: bool = True,
     ) -> None:
         """`broker`: an already running one to share (tests); by default an own one. `live` lets bundles go to the dev builder,
         which is on this machine; nothing here can reach any other relay. `with_v3`: Uniswap V3 pools in the market as well."""

@@ -221,12 +221,12 @@ class SearchConfig(Section):
 
     engine: Literal["auto", "revm", "pyrevm"] = "auto"
     anchors: tuple[HexAddress, ...] | None = None
-    max_hops: int = Field(3, ge=2, le=5)
+    max_hops: int = Field(4, ge=2, le=5)
     shards: int = Field(16, ge=1, le=256)
     simulation_shards: int = Field(4, ge=1, le=64)
     max_candidates: int = Field(8, ge=1, le=1000)
     min_net_wei: Wei = 0
-    gas_per_route: int = Field(60_000, ge=0)
+    gas_per_route: int = Field(30_000, ge=0)
     gas_corrections: dict[Family, int] = Field(default_factory=dict)
 
 

@@ -18,6 +18,8 @@ class Command(StrEnum):
     SUSPEND_POOL = "suspend_pool"
     #: The sequencer reads a suspended or refused pool anew, with its tokens.
     READMIT_POOL = "readmit_pool"
+    #: The sequencer reads a pool of the log anew, with what trades through it read: a simulation missed a part of that.
+    REQUEST_WITNESS = "request_witness"
 
 
 class CommandRecord(Record, frozen=True):

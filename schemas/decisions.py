@@ -33,18 +33,26 @@ class Limit(Part, frozen=True):
     value: Wide
 
 
+class Target(Part, frozen=True):
+    """A transaction of somebody else that ours follows: its hash, and the signed bytes (their keccak, but for a blob transaction's sidecar)."""
+
+    hash: Hash
+    raw: bytes
+
+
 class ChosenCall(Part, frozen=True):
     """The transaction to sign and what it is predicted to do.
 
     Fees in wei per gas. `gross` is before costs and in base units of the anchor token (the first hop's `token_in`), `gross_wei` the same at
     `rate`; in wei too `gas_cost` = gas_used * base_fee, `tip` = gas_used * priority_fee, `net` = gross_wei - gas_cost - tip.
-    `opportunity_id` names the record it was made from.
+    `opportunity_id` names the record it was made from. `targets` are the transactions that come before ours in the bundle, in order and all of
+    one sender; `target` is the hash of the last of them, which ours reacts to. Both are empty for a cycle after a block.
     """
 
     opportunity_id: Hash
     strategy: Strategy
     target: OptionalHash
-    target_raw: bytes
+    targets: tuple[Target, ...]
     hops: tuple[Hop, ...]
     sender: Address
     to: Address
@@ -65,8 +73,8 @@ class ChosenCall(Part, frozen=True):
 
 class DecisionRecord(Record, frozen=True):
     """What was decided for one event. `id` is the content hash of all other fields, so a repeated output is the same
-    record. `chosen` is None when nothing was; `reasons` then says why. `cancels` lists earlier decisions that a reverted
-    block made void. `target_block` is 0 where nothing was chosen."""
+    record. `chosen` is None when nothing was; `reasons` then says why. `cancels` lists earlier decisions that are void now: their head was
+    reverted, or a transaction that they follow was replaced. `target_block` is 0 where nothing was chosen."""
 
     TOPIC = "decisions"
     VERSION = 2
@@ -100,8 +108,8 @@ GOLDEN = DecisionRecord(
     id=b"\x12" * 32, chain=1, seq=8, event=EventKind.PENDING, head_number=19_932_148, head_hash=b"\x05" * 32,
     target_block=19_932_149, considered=3,
     chosen=ChosenCall(
-        opportunity_id=b"\x10" * 32, strategy=Strategy.BACKRUN, target=b"\x0c" * 32, target_raw=b"\x02\xf8\x6b",
-        hops=_HOPS, sender=b"\x0a" * 20, to=b"\x0b" * 20, nonce=4, gas_limit=181_479, max_fee=Wide(12 * 10**9),
+        opportunity_id=b"\x10" * 32, strategy=Strategy.BACKRUN, target=b"\x0c" * 32,
+        targets=(Target(hash=b"\x0b" * 32, raw=b"\x02\xf8\x6a"), Target(hash=b"\x0c" * 32, raw=b"\x02\xf8\x6b")), hops=_HOPS, sender=b"\x0a" * 20, to=b"\x0b" * 20, nonce=4, gas_limit=181_479, max_fee=Wide(12 * 10**9),
         priority_fee=Wide(2 * 10**9), data=b"\x01\x02\x03\x04", gas_used=151_233, base_fee=10**10, gross=Wide(10**16),
         rate=NATIVE_RATE, gross_wei=Wide(10**16), gas_cost=Wide(1_512_330 * 10**9), tip=Wide(302_466 * 10**9), net=Signed(8_185_204 * 10**9)),
     reasons=(), rejected=(Count(reason="below_floor", count=2),), cancels=(),

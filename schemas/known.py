@@ -65,20 +65,17 @@ FACTORIES: dict[int, tuple[FactoryConfig, ...]] = {
             init_code="6ce8eb472fa82df5469c6ab6d485f17c3ad13c8cd7af59b3d4a8026c5ce0f7e2",
         ),
         _factory("uniswap_v4", "uniswap_v4", "000000000004444c5dc75cb358380d2e3de08a90", 21_688_329),
-        _factory("balancer_weighted_v1", "balancer_v2_weighted", "8e9aa87e45e92bad84d5f8dd1bff34fb92637de9", 12_272_147, variant="v1"),
+        _factory("balancer_weighted_v1", "balancer_v2_weighted", "8e9aa87e45e92bad84d5f8dd1bff34fb92637de9", 12_272_146, variant="v1"),
         _factory("balancer_weighted_2_tokens", "balancer_v2_weighted", "a5bf2ddf098bb0ef6d120c98217dd6b141c74ee0", 12_349_891, variant="v1"),
         _factory("balancer_weighted_v2", "balancer_v2_weighted", "cc508a455f5b0073973107db6a878ddbdab957bc", 15_480_000, variant="v2"),
         _factory("balancer_weighted_v3", "balancer_v2_weighted", "5dd94da3644ddd055fcf6b3e1aa310bb7801eb8b", 16_520_627, variant="v2"),
         _factory("balancer_weighted_v4", "balancer_v2_weighted", "897888115ada5773e02aa29f775430bfb5f34c51", 16_878_323, variant="v2"),
-        _factory("balancer_stable_v1", "balancer_v2_stable", "c66ba2b6595d3613ccab350c886ace23866ede24", 12_703_127),
         _factory("balancer_meta_stable", "balancer_v2_stable", "67d27634e44793fe63c467035e31ea8635117cd4", 13_000_000, variant="meta"),
-        _factory("balancer_composable_v1", "balancer_v2_stable", "f9ac7b9df2b3454e841110cce5550bd5ac6f875f", 15_485_885, variant="composable"),
         _factory("balancer_composable_v2", "balancer_v2_stable", "85a80afee867adf27b50bdb7b76da70f1e853062", 16_000_000, variant="composable"),
-        _factory("balancer_composable_v3", "balancer_v2_stable", "dba127fbc23fb20f5929c546af220a991b5c6e01", 16_580_899, variant="composable"),
+        _factory("balancer_composable_v3", "balancer_v2_stable", "dba127fbc23fb20f5929c546af220a991b5c6e01", 16_520_627, variant="composable"),
         _factory("balancer_composable_v4", "balancer_v2_stable", "fada0f4547ab2de89d1304a668c39b3e09aa7c76", 16_878_679, variant="composable"),
-        _factory("balancer_composable_v5", "balancer_v2_stable", "db8d758bcb971e482b2c45f7f8a7740283a1bd3a", 17_672_478, variant="composable"),
+        _factory("balancer_composable_v5", "balancer_v2_stable", "db8d758bcb971e482b2c45f7f8a7740283a1bd3a", 17_643_198, variant="composable"),
         _factory("balancer_composable_v6", "balancer_v2_stable", "5b42ec6d40f7b7965be5308c70e2603c0281c1e9", 19_314_764, variant="composable"),
-        _factory("curve_factory", "curve", "b9fc157394af804a3578134a6585c0dc9cc990d4", 12_500_000),
         _factory("curve_stableswap_ng", "curve_ng", "6a8cbed756804b16e05e741edabd5cb544ae21bf", 18_400_000),
     ),
 }  # fmt: skip
@@ -89,14 +86,13 @@ V2_FACTORIES: dict[int, tuple[FactoryConfig, ...]] = {
     for chain, factories in FACTORIES.items()
 }
 
-#: Pools of Curve that no factory made and no log announces.
+#: Pools of Curve that no factory made and no log announces, of code that is known (see docs/curve-and-balancer.md).
 POOLS: dict[int, tuple[PoolConfig, ...]] = {
     1: tuple(
         PoolConfig(address=bytes.fromhex(pool), family="curve")
         for pool in (
             "bebc44782c7db0a1a60cb6fe97d0b483032ff1c7",  # 3pool
-            "dc24316b9ae028f1497c275eb9192a3ea0f67022",  # stETH
-            "dcef968d416a41cdac0ed8702fac8128a64241a2",  # FRAX/USDC
+            "a5407eae9ba41422680e2e00537571bcc53efbfd",  # sUSD
         )
     ),
 }

@@ -61,7 +61,8 @@ class OpportunityRecord(Record, frozen=True):
     """A sized route. `gross` is what comes back above what went in, in base units of the anchor token (the first hop's
     `token_in`); `gross_wei` is the same at `rate`, `net_wei` what is left of it after the gas at the next base fee, before any tip.
 
-    `target` is the pending transaction it follows, empty for a cycle after a block. `prices` has one entry a hop, `data` is the
+    `target` is the pending transaction it follows, empty for a cycle after a block; `preceding` are earlier ones of the same sender that must
+    come before that, in order. `prices` has one entry a hop, `data` is the
     executor's calldata. `gas_estimate` is what the
     search reckoned with, `gas_used` what simulation found (0 unless the verdict is success). `rate` is None where the anchor has no price:
     such a route is recorded and never chosen. `state_digest` identifies the graph the route was found in."""
@@ -89,6 +90,7 @@ class OpportunityRecord(Record, frozen=True):
     detail: Text
     gas_used: Uint
     state_digest: Hash
+    preceding: tuple[Hash, ...] = ()
 
 
 _HOPS = (
@@ -102,5 +104,5 @@ GOLDEN = OpportunityRecord(
     id=b"\x10" * 32, chain=1, seq=8, index=0, head_number=19_932_148, strategy=Strategy.BACKRUN, target=b"\x0c" * 32,
     hops=_HOPS, prices=(Prices("3012.5", "2987.1"), Prices("0.00034", "0.000337")), gross=Wide(10**16), data=b"\x01\x02\x03\x04", rate=NATIVE_RATE,
     gross_wei=Wide(10**16), gas_estimate=170_000, net_wei=Signed(8_487_670 * 10**9), verdict=VerdictKind.SUCCESS, reason="", detail="", gas_used=151_233,
-    state_digest=b"\x11" * 32,
+    state_digest=b"\x11" * 32, preceding=(b"\x0b" * 32,),
 )  # fmt: skip

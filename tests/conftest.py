@@ -7,6 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from infra.kafka.broker import LocalBroker
+from infra.runtime import compiled_code
+
+# Before any module of the search is imported.
+compiled_code.keep_in_project()
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from flows.cli import (
     dead_letters,
     demo,
     discover,
+    factories,
     flow,
     init,
     replay,
@@ -32,7 +33,7 @@ from flows.cli.failures import FriendlyGroup
 
 #: In the order in which help shows them.
 GROUPS: tuple[ModuleType, ...] = (
-    *(demo, block, init, config, broker, topics, discover, flow),
+    *(demo, block, init, config, broker, topics, factories, discover, flow),
     *(report, replay, show, dead_letters, control),
 )
 
@@ -49,6 +50,7 @@ _HELP = """
   sluice config check    say what is wrong with it
   sluice broker run      a Kafka on this machine, for those who have none
   sluice topics create   make the topics
+  sluice factories       the pool factories that are known, for the configuration
   sluice ingest          and [cyan]search[/cyan], and [cyan]settle[/cyan], each in a terminal of its own
   sluice report          what came of it
 

@@ -21,6 +21,7 @@ from infra.ingest.block_events import Watch, block_records, gather_block, gather
 from operators.ingest.drafts import Draft
 from operators.ingest.head_tracker import Advance, Broken, Link, NeedHeaders, Stale, TooDeep
 from operators.ingest.log_state import OURSELVES
+from schemas.anchors import anchors_of
 from schemas.blocks import BlockRecord
 
 log = logging.getLogger("sluice.ingest")
@@ -60,19 +61,20 @@ class ChainFollower:
         header = await blocks.header_by_hash(self._node, at.hash)
         await self._know_ourselves(header)
         facts = await gather_start(self._node, header, self._watch(header))
-        records = block_records(self._desk.chain, facts, lambda _: False, self._feeds.first_seen(header.hash))
+        records = block_records(self._desk.chain, facts, (), self._feeds.first_seen(header.hash))
         await self._ledger.commit([Draft(records, facts.state.codes)])
         self._applied(records[0])
 
     async def _know_ourselves(self, header: Header) -> None:
-        """Find out what our own calls of the anchor token read, so that it is kept fresh."""
+        """Find out what our own calls of the anchor tokens read, so that it is kept fresh."""
         who = Holders(self._executor, self._owner, header.miner)
         needs = {self._owner: frozenset[bytes](), self._executor: frozenset((bytes(32),))}
-        found = await trace_own(self._node, self._config.chain.anchor, who, At.after(header))
-        if isinstance(found, RpcError):
-            log.warning("the node does not trace (%s): the anchor token's state is not kept", found)
-        else:
-            needs |= {account: keys | needs.get(account, frozenset()) for account, keys in found.items()}
+        for anchor in anchors_of(self._config):
+            found = await trace_own(self._node, anchor, who, At.after(header))
+            if isinstance(found, RpcError):
+                log.warning("anchor token 0x%s cannot be traced (%s): its state is not kept", anchor.hex(), found)
+            else:
+                needs |= {account: keys | needs.get(account, frozenset()) for account, keys in found.items()}
         self._state.tracked.put(OURSELVES, needs)
 
     def _watch(self, header: Header) -> Watch:
@@ -162,20 +164,21 @@ class ChainFollower:
             await self._know_ourselves(header)
         seen = self._feeds.first_seen(link.hash)
         facts = await gather_block(self._node, header, self._watch(header))
-        records = block_records(self._desk.chain, facts, self._state.log_sources.wants, seen)
+        sources = self._state.log_sources
+        logs = tuple([entry for entry in blocks.logs_of(facts.mined, sources) if sources.wants(entry)])
+        records = block_records(self._desk.chain, facts, logs, seen)
         held = self._pools.held_behind(reverts)
         drafts = [Draft((revert_record(old, seen),)) for old in reverts]
         drafts += [*(Draft((record,)) for record in held), Draft(records, facts.state.codes)]
-        every_log = [entry for mined in facts.mined for entry in mined.logs]
         # Right behind the block that creates them; in a pool's life its first swap is the best one.
-        admissions = await self._pools.announced(every_log, header)
+        admissions = await self._pools.announced(logs, header)
         drafts += self._pools.drafts(admissions, header)
         await self._ledger.commit(drafts)
         for old in reverts:
             self._reverted(old)
         self._pools.suspended(held)
         self._applied(records[0])
-        self._state.logged(header.number, [entry for entry in every_log if self._state.log_sources.wants(entry)])
+        self._state.logged(header.number, logs)
         self._pools.admitted(admissions)
         await self._forget_overtaken(header, sorted({m.receipt.sender for m in facts.mined}))
 

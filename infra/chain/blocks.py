@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from infra.chain import hexes
 from infra.chain.answers import HeaderAnswer, LogAnswer, ReceiptAnswer
@@ -32,12 +34,50 @@ class Header:
     tx_hashes: tuple[bytes, ...] | None
 
 
-@dataclass(frozen=True)
-class Mined:
-    """A mined transaction: its receipt and all its logs."""
+class Mined(msgspec.Struct, frozen=True):
+    """A mined transaction: its receipt, and its logs as the node wrote them, whose places in the block were checked.
+
+    Of a block's logs few are of interest to anybody, so each becomes a record when it is asked for.
+    """
 
     receipt: Receipt
-    logs: tuple[Log, ...]
+    tx_index: int
+    first_log: int
+    answers: Sequence[LogAnswer]
+
+    @property
+    def logs(self) -> tuple[Log, ...]:
+        """All its logs. Raises `NodeLied(malformed)`."""
+        addresses, topics = _Decoded(hexes.address), _Decoded(hexes.hash32)
+        placed = enumerate(self.answers, self.first_log)
+        return tuple([_log(answer, self.tx_index, place, addresses, topics) for place, answer in placed])
+
+
+def logs_of(mined: Iterable[Mined], sources: Container[bytes]) -> list[Log]:
+    """The logs of these contracts, in the block's order. Raises `NodeLied(malformed)` where one of them is, or where any address is."""
+    addresses, topics = _Decoded(hexes.address), _Decoded(hexes.hash32)
+    wanted: dict[str, bool] = {}
+    out = []
+    for one in mined:
+        for place, answer in enumerate(one.answers, one.first_log):
+            text = answer.address
+            if text not in wanted:
+                wanted[text] = addresses[text] in sources
+            if wanted[text]:
+                out.append(_log(answer, one.tx_index, place, addresses, topics))
+    return out
+
+
+class _Decoded(dict[str, bytes]):
+    """Texts by what they say, each decoded once: a block's logs name the same contracts and accounts again and again."""
+
+    def __init__(self, decode: Callable[[str], bytes]) -> None:
+        super().__init__()
+        self._decode = decode
+
+    def __missing__(self, text: str) -> bytes:
+        value = self[text] = self._decode(text)
+        return value
 
 
 def decode_header(answer: HeaderAnswer) -> Header:
@@ -129,45 +169,59 @@ async def _receipts(node: Node, block_hash: bytes, tx_hashes: Sequence[bytes]) -
 
 
 def check_receipts(header: Header, answers: Sequence[ReceiptAnswer]) -> tuple[Mined, ...]:
-    """Receipts as records. Raises `NodeLied` where they are not this block's, not in order, or do not add up to its gas."""
+    """Receipts as records. Raises `NodeLied` where they are not this block's, not in order, or do not add up to its gas.
+
+    Everything is compared as the text that a node writes; what differs in that is decoded before it is called a lie.
+    """
     hashes = header.tx_hashes or ()
     where = f"block {header.number}"
     if len(answers) != len(hashes):
         raise NodeLied(LieReason.RECEIPT_COUNT, f"{where}: {len(answers)} receipts for {len(hashes)} transactions")
     out: list[Mined] = []
-    next_log = 0
+    block_hash, next_log = hexes.show(header.hash), 0
     for index, (tx_hash, answer) in enumerate(zip(hashes, answers, strict=True)):
-        found = (
-            hexes.hash32(answer.block_hash),
-            hexes.hash32(answer.transaction_hash),
-            hexes.uint(answer.transaction_index),
-        )
-        if found != (header.hash, tx_hash, index):
-            raise NodeLied(
-                LieReason.RECEIPT_MISMATCH, f"{where}: receipt {index} belongs to {hexes.show(found[1])} at {found[2]}"
-            )
-        logs = tuple(decode_log(log, header.hash, index, next_log + i) for i, log in enumerate(answer.logs))
-        next_log += len(logs)
-        out.append(Mined(decode_receipt(answer), logs))
+        at = hex(index)
+        same_place = answer.block_hash == block_hash and answer.transaction_index == at
+        if not (same_place and answer.transaction_hash == hexes.show(tx_hash)):
+            _check_receipt(answer, header, tx_hash, index)
+        first = next_log
+        for log in answer.logs:
+            if log.transaction_index != at or log.block_hash != block_hash or log.log_index != hex(next_log):
+                _check_log(log, header.hash, index, next_log)
+            next_log += 1
+        out.append(Mined(_receipt(answer, tx_hash), index, first, answer.logs))
     if answers and hexes.uint(answers[-1].cumulative_gas_used) != header.gas_used:
         raise NodeLied(LieReason.GAS_MISMATCH, f"{where}: header and receipts disagree on the gas used")
     return tuple(out)
 
 
-def decode_receipt(answer: ReceiptAnswer) -> Receipt:
-    """One receipt as our record."""
+def _check_receipt(answer: ReceiptAnswer, header: Header, tx_hash: bytes, index: int) -> None:
+    """That a receipt is the one of this transaction of this block. Raises `NodeLied`."""
+    found = (
+        hexes.hash32(answer.block_hash),
+        hexes.hash32(answer.transaction_hash),
+        hexes.uint(answer.transaction_index),
+    )
+    if found != (header.hash, tx_hash, index):
+        raise NodeLied(
+            LieReason.RECEIPT_MISMATCH,
+            f"block {header.number}: receipt {index} belongs to {hexes.show(found[1])} at {found[2]}",
+        )
+
+
+def _receipt(answer: ReceiptAnswer, tx_hash: bytes) -> Receipt:
     return Receipt(
-        tx_hash=hexes.hash32(answer.transaction_hash),
-        sender=hexes.address(answer.from_),
-        to=hexes.optional_address(answer.to),
-        status=hexes.uint(answer.status),
-        gas_used=hexes.uint(answer.gas_used),
-        effective_gas_price=Wide(hexes.quantity(answer.effective_gas_price)),
+        tx_hash,
+        hexes.address(answer.from_),
+        hexes.optional_address(answer.to),
+        1 if answer.status == "0x1" else hexes.uint(answer.status),
+        hexes.uint(answer.gas_used),
+        Wide(hexes.quantity(answer.effective_gas_price)),
     )
 
 
-def decode_log(answer: LogAnswer, block_hash: bytes, tx_index: int, log_index: int) -> Log:
-    """One log, which must be the `log_index`-th of its block and in the transaction it came with."""
+def _check_log(answer: LogAnswer, block_hash: bytes, tx_index: int, log_index: int) -> None:
+    """That a log is the `log_index`-th of its block, in the transaction it came with. Raises `NodeLied`."""
     if answer.block_hash is not None and hexes.hash32(answer.block_hash) != block_hash:
         raise NodeLied(
             LieReason.LOG_MISMATCH, f"a log of block {answer.block_hash} among those of {hexes.show(block_hash)}"
@@ -175,12 +229,10 @@ def decode_log(answer: LogAnswer, block_hash: bytes, tx_index: int, log_index: i
     found = (hexes.uint(answer.transaction_index), hexes.uint(answer.log_index))
     if found != (tx_index, log_index):
         raise NodeLied(LieReason.LOG_MISMATCH, f"log {found} stands in the place of {(tx_index, log_index)}")
+
+
+def _log(answer: LogAnswer, tx_index: int, log_index: int, addresses: _Decoded, topics: _Decoded) -> Log:
     if len(answer.topics) > 4:
         raise NodeLied(LieReason.MALFORMED, f"a log with {len(answer.topics)} topics")
-    return Log(
-        address=hexes.address(answer.address),
-        topics=tuple(hexes.hash32(t) for t in answer.topics),
-        data=hexes.data(answer.data),
-        tx_index=tx_index,
-        log_index=log_index,
-    )
+    words = tuple([topics[topic] for topic in answer.topics])
+    return Log(addresses[answer.address], words, hexes.data(answer.data), tx_index, log_index)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from infra.chain.errors import LieReason, NodeLied
 
+_from_hex = bytes.fromhex
+
 
 def _malformed(what: str, value: object) -> NodeLied:
     return NodeLied(LieReason.MALFORMED, f"expected {what}, got {str(value)[:80]!r}")
@@ -11,18 +13,22 @@ def _malformed(what: str, value: object) -> NodeLied:
 
 def data(value: str) -> bytes:
     """`0x`-prefixed bytes of any length."""
-    if not value.startswith("0x"):
+    if value[:2] != "0x":
         raise _malformed("0x-prefixed bytes", value)
     try:
-        return bytes.fromhex(value[2:])
+        return _from_hex(value[2:])
     except ValueError:
         raise _malformed("0x-prefixed bytes", value) from None
 
 
 def fixed(value: str, size: int) -> bytes:
     """`0x`-prefixed bytes of exactly `size` bytes."""
-    out = data(value)
-    if len(out) != size:
+    # As `data`, less a call: a block has thousands of these.
+    try:
+        out = _from_hex(value[2:])
+    except ValueError:
+        out = b""
+    if len(out) != size or value[:2] != "0x":
         raise _malformed(f"{size} bytes", value)
     return out
 
@@ -44,16 +50,14 @@ def hash32(value: str) -> bytes:
 
 def quantity(value: str | int | None, bits: int = 256) -> int:
     """A non-negative integer below 2**bits; nodes write hex strings, a few tracers write numbers; absent is 0."""
-    if value is None:
-        return 0
-    if isinstance(value, int):
-        number = value
-    else:
+    if isinstance(value, str):
         try:
-            number = int(value, 16) if value.startswith("0x") and len(value) > 2 else -1
+            number = int(value, 16) if value[:2] == "0x" else -1
         except ValueError:
             number = -1
-    if number < 0 or number >> bits:
+    else:
+        number = value or 0
+    if number >> bits:  # what is negative keeps its sign
         raise _malformed(f"an unsigned {bits}-bit quantity", value)
     return number
 

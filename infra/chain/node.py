@@ -6,8 +6,9 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import httpx
 import msgspec
@@ -38,7 +39,16 @@ class _ErrorObject(msgspec.Struct):
     message: str = ""
 
 
+class _Answer(msgspec.Struct, Generic[T]):
+    """A response whose result is of the type asked for."""
+
+    result: T | msgspec.UnsetType = msgspec.UNSET
+    error: _ErrorObject | None = None
+
+
 class _Envelope(msgspec.Struct):
+    """A response whose result is still to be read."""
+
     id: int | None = None
     result: msgspec.Raw = msgspec.Raw(b"null")
     error: _ErrorObject | None = None
@@ -97,6 +107,11 @@ class Node:
         body = {"jsonrpc": "2.0", "id": 0, "method": call.method, "params": call.params}
 
         def decode(content: bytes) -> Any | RpcError:
+            # In one go: a block's receipts are half a megabyte. What is no answer of the type is read again to find out why.
+            with suppress(msgspec.ValidationError):
+                answer = msgspec.json.decode(content, type=_Answer[call.kind])  # type: ignore[name-defined]
+                if answer.error is None and answer.result is not msgspec.UNSET:
+                    return answer.result
             return _typed(call, self._envelope.decode(content))
 
         self.requests += 1

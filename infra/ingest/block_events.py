@@ -168,13 +168,10 @@ async def _watched(
     return tuple(out)
 
 
-def block_records(
-    chain: int, facts: BlockFacts, wanted: Callable[[Log], bool], first_seen_ns: int
-) -> tuple[Sequenced, ...]:
-    """The four parts of a block event, unstamped, with the logs that are wanted; the witness without codes."""
+def block_records(chain: int, facts: BlockFacts, logs: tuple[Log, ...], first_seen_ns: int) -> tuple[Sequenced, ...]:
+    """The four parts of a block event, unstamped, with those of its logs that are to be recorded; the witness without codes."""
     header = facts.header
     stamp = {"chain": chain, "seq": 0, "part": 0, "parts": 4}
-    logs = tuple(log for mined in facts.mined for log in mined.logs if wanted(log))
     receipts = tuple(mined.receipt for mined in facts.mined)
     return (
         block_record(chain, header, first_seen_ns),

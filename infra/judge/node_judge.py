@@ -127,10 +127,17 @@ class NodeJudge:
         heads: dict[bytes, _Known | NotJudged],
     ) -> list[tuple[int, Question, list[dict[str, Any]]]]:
         """Fill in answers by one method; what it is missing for is given back."""
-        ask = self._simulate if method == simulate_v1.METHOD else self._trace
-        told = await ask([(question, calls) for _, question, calls in ready])
+        ask = self._simulate
+        if method == trace_call.METHOD:
+            ask = self._trace
+            for index, question, _ in ready:
+                if len(question.targets) > 1:
+                    told = f"only {simulate_v1.METHOD} tells of what stands behind several targets"
+                    answers[index] = NotJudged(Cannot.TARGET_UNREADABLE, told)
+            ready = [item for item in ready if len(item[1].targets) < 2]
+        results = await ask([(question, calls) for _, question, calls in ready])
         left = []
-        for item, result in zip(ready, told, strict=True):
+        for item, result in zip(ready, results, strict=True):
             index, question, _ = item
             if isinstance(result, RpcError) and result.unsupported:
                 left.append(item)
@@ -181,10 +188,10 @@ def _calls(question: Question, head: _Known) -> tuple[Question, list[dict[str, A
     base_fee = question.next_block.base_fee if head.base_fee is None else head.base_fee
     question = replace(question, next_block=replace(question.next_block, base_fee=base_fee))
     try:
-        target = [decode(question.target_raw).call()] if question.target_raw else []
+        targets = [decode(target).call() for target in question.targets]
     except TransactionRefused as error:
         return NotJudged(Cannot.TARGET_UNREADABLE, str(error))
-    return question, [*target, _our_call(question.ours, question.next_block)]
+    return question, [*targets, _our_call(question.ours, question.next_block)]
 
 
 def _our_call(ours: OurCall, block: NextBlock) -> dict[str, Any]:
@@ -206,9 +213,8 @@ def _read_simulated(result: Any, question: Question, count: int) -> Any:
         calls = simulate_v1.read_block(result, question.next_block.number, question.next_block.base_fee, count)
     except Malformed as error:
         return error
-    if count > 1 and not calls[0].succeeded:
-        return _target_fails(calls[0])
-    return calls[-1]
+    failed = next((call for call in calls[:-1] if not call.succeeded), None)
+    return calls[-1] if failed is None else _target_fails(failed)
 
 
 def _read_traced(result: Any) -> Any:

@@ -21,11 +21,11 @@ class OurCall:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A call of ours in the block after a head, behind its target (a signed transaction; empty: none)."""
+    """A call of ours in the block after a head, behind its targets (signed transactions, in order; none for a cycle)."""
 
     head_hash: bytes
     next_block: NextBlock
-    target_raw: bytes
+    targets: tuple[bytes, ...]
     ours: OurCall
 
 
@@ -54,7 +54,7 @@ class Cannot(StrEnum):
     UNREACHABLE = "unreachable"
     MALFORMED = "malformed"
     RPC_ERROR = "rpc_error"
-    #: A target of a kind that is not simulated.
+    #: A target of a kind that is not simulated, or several where the node can be asked about one only.
     TARGET_UNREADABLE = "target_unreadable"
     #: The node does not know the head (any more, or yet).
     HEAD_UNKNOWN = "head_unknown"

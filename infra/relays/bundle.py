@@ -1,6 +1,6 @@
 """From a decision to a bundle: pure, apart from the key inside the signer.
 
-The order is fixed by construction: the transaction we react to, then ours. There is no way to say anything else.
+The order is fixed by construction: the transaction we react to, behind those of its sender that must come before it, then ours. There is no way to say anything else.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from infra.chain.transactions import TransactionRefused, without_sidecar
 from infra.relays.dialects import CancelMethod, Dialect
 from infra.relays.signing import SignedTransaction, Signer, UnsignedTransaction, bundle_hash, keccak
-from schemas.decisions import ChosenCall, DecisionRecord
+from schemas.decisions import ChosenCall, DecisionRecord, Target
 from schemas.opportunities import Strategy
 
 
@@ -39,23 +39,22 @@ class CannotBuild(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle for one block: the target's bytes (empty when there is none) and our signed transaction."""
+    """A bundle for one block: what it follows, in order (nothing for a cycle), and our signed transaction."""
 
     target_block: int
     replacement_uuid: str
-    target: bytes
-    target_raw: bytes = field(repr=False)
+    targets: tuple[Target, ...] = field(repr=False)
     ours: SignedTransaction
 
     @property
     def transactions(self) -> tuple[bytes, ...]:
         """The signed transactions in the order of execution: ours is last, whatever it follows."""
-        return (self.target_raw, self.ours.raw) if self.target_raw else (self.ours.raw,)
+        return (*(target.raw for target in self.targets), self.ours.raw)
 
     @property
     def hash(self) -> bytes:
         """Our own computation of the bundle hash, to hold the relay's against."""
-        return bundle_hash((self.target, self.ours.hash) if self.target_raw else (self.ours.hash,))
+        return bundle_hash((*(target.hash for target in self.targets), self.ours.hash))
 
 
 def replacement_uuid(decision_id: bytes) -> str:
@@ -63,18 +62,22 @@ def replacement_uuid(decision_id: bytes) -> str:
     return str(uuid.UUID(bytes=decision_id[:16], version=4))
 
 
-def check_target(chosen: ChosenCall) -> None:
-    """The bytes we would follow are the transaction that was decided on. Raises `CannotBuild`."""
-    if bool(chosen.target) != bool(chosen.target_raw) or (chosen.strategy is Strategy.BACKRUN and not chosen.target):
+def check_targets(chosen: ChosenCall) -> None:
+    """The bytes we would follow are the transactions that were decided on, each once, the last one the target. Raises `CannotBuild`."""
+    hashes = [target.hash for target in chosen.targets]
+    if bool(chosen.target) != bool(hashes) or (chosen.strategy is Strategy.BACKRUN and not chosen.target):
         raise CannotBuild(Unbuildable.TARGET_MISSING, f"a {chosen.strategy} decision with incomplete target")
-    if chosen.target:
+    if hashes and (hashes[-1] != chosen.target or len(dict.fromkeys(hashes)) != len(hashes)):
+        told = ", ".join("0x" + each.hex() for each in hashes)
+        raise CannotBuild(Unbuildable.TARGET_MISMATCH, f"bytes of {told} for target 0x{chosen.target.hex()}")
+    for target in chosen.targets:
         try:
-            found = keccak(without_sidecar(chosen.target_raw))
+            found = keccak(without_sidecar(target.raw))
         except TransactionRefused as error:
             raise CannotBuild(Unbuildable.TARGET_MISMATCH, str(error)) from None
-        if found != chosen.target:
+        if found != target.hash:
             raise CannotBuild(
-                Unbuildable.TARGET_MISMATCH, f"bytes of 0x{found.hex()} for target 0x{chosen.target.hex()}"
+                Unbuildable.TARGET_MISMATCH, f"bytes of 0x{found.hex()} for target 0x{target.hash.hex()}"
             )
 
 
@@ -96,7 +99,7 @@ def build_bundle(decision: DecisionRecord, owner: Signer, *, legacy: bool = Fals
             Unbuildable.FEE_TOO_LOW,
             f"max fee {chosen.max_fee}, priority fee {chosen.priority_fee}, base fee {chosen.base_fee}",
         )
-    check_target(chosen)
+    check_targets(chosen)
     sign = owner.sign_legacy_transaction if legacy else owner.sign_transaction
     ours = sign(
         UnsignedTransaction(
@@ -113,8 +116,7 @@ def build_bundle(decision: DecisionRecord, owner: Signer, *, legacy: bool = Fals
     return Bundle(
         target_block=decision.target_block,
         replacement_uuid=replacement_uuid(decision.id),
-        target=chosen.target,
-        target_raw=chosen.target_raw,
+        targets=chosen.targets,
         ours=ours,
     )
 
@@ -126,8 +128,8 @@ def send_body(bundle: Bundle, dialect: Dialect) -> bytes:
     above the relay's size limit.
     """
     transactions = bundle.transactions
-    if transactions[-1] != bundle.ours.raw or transactions[:-1] != ((bundle.target_raw,) if bundle.target_raw else ()):
-        raise AssertionError("our transaction must come last, behind the one it follows")
+    if transactions[-1] != bundle.ours.raw or transactions[:-1] != tuple(target.raw for target in bundle.targets):
+        raise AssertionError("our transaction must come last, behind those it follows")
     size = sum(map(len, transactions))
     if size > dialect.max_bundle_bytes:
         raise CannotBuild(

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from infra.chain.transactions import TransactionRefused, decode
 from infra.judge import simulate_v1
-from infra.judge.simulate_v1 import METHOD, Malformed, NextBlock
+from infra.judge.simulate_v1 import METHOD, CallResult, Malformed, NextBlock
+from infra.relays import call_bundle
 from infra.relays.node import Node, NodeTrouble, RpcError, Trouble, quantity
 from schemas.decisions import ChosenCall, DecisionRecord
 from schemas.submissions import Certificate, CertificateKind
@@ -53,8 +57,9 @@ class Certifier:
         self._block_interval_s = block_interval_s
         self._headers: OrderedDict[bytes, Header] = OrderedDict()
 
-    async def judge(self, decision: DecisionRecord) -> Judgement:
-        """Simulate what was chosen, behind its target, in the target block on the decision's head.
+    async def judge(self, decision: DecisionRecord, signed: Sequence[bytes] = ()) -> Judgement:
+        """Simulate what was chosen, behind its target, in the target block on the decision's head. `signed` is the bundle, for nodes that
+        have `eth_callBundle` instead of `eth_simulateV1`.
 
         Never raises for what the node does: UNAVAILABLE with the kind of trouble says it.
         """
@@ -67,7 +72,12 @@ class Certifier:
                 if header.next_base_fee is not None and chosen.max_fee < header.next_base_fee:
                     return _fails(f"max fee {chosen.max_fee} below the node's next base fee {header.next_base_fee}")
                 request = simulation_request(decision, chosen, header, self._block_interval_s)
-                result = await self._node.call(METHOD, request, {"blockHash": "0x" + decision.head_hash.hex()})
+                try:
+                    result = await self._node.call(METHOD, request, {"blockHash": "0x" + decision.head_hash.hex()})
+                except RpcError as error:
+                    if not signed or error.code != _METHOD_NOT_FOUND:
+                        raise
+                    return await self._by_bundle(decision, chosen, header, signed)
                 return read_simulation(result, decision.target_block, chosen, header.next_base_fee or 0)
         except TimeoutError:
             return _unavailable(Trouble.TIMEOUT, f"over {self._budget_s:g} s")
@@ -77,6 +87,20 @@ class Certifier:
             return _of_kind(CertificateKind.UNAVAILABLE, str(error))
         except RpcError as error:
             return _of_rpc_error(error)
+
+    async def _by_bundle(
+        self, decision: DecisionRecord, chosen: ChosenCall, header: Header, signed: Sequence[bytes]
+    ) -> Judgement:
+        timestamp = header.timestamp + self._block_interval_s * (decision.target_block - header.number)
+        request = call_bundle.request(signed, decision.target_block, header.number, timestamp)
+        result = await self._node.call(call_bundle.METHOD, request)
+        try:
+            calls = call_bundle.read(result, header.number, len(signed))
+        except Malformed as error:
+            raise NodeTrouble(Trouble.MALFORMED, str(error)) from None
+        judgement = _judged(calls, chosen, header.next_base_fee or 0)
+        by_bundle = msgspec.structs.replace(judgement.certificate, method=call_bundle.METHOD)
+        return Judgement(by_bundle, judgement.sendable)
 
     async def _header(self, head_hash: bytes, head_number: int) -> Header:
         if head_hash not in self._headers:
@@ -112,7 +136,7 @@ class Certifier:
 def simulation_request(
     decision: DecisionRecord, chosen: ChosenCall, header: Header, block_interval_s: int
 ) -> dict[str, Any]:
-    """The `eth_simulateV1` request: one block with the target (if any) and then our call. Raises `TransactionRefused` for a target of an
+    """The `eth_simulateV1` request: one block with the targets (if any) and then our call. Raises `TransactionRefused` for a target of an
     unknown kind."""
     block = NextBlock(
         number=decision.target_block,
@@ -122,7 +146,7 @@ def simulation_request(
         coinbase=header.coinbase,
         prev_randao=header.prev_randao,
     )
-    calls = [decode(chosen.target_raw).call()] if chosen.target_raw else []
+    calls = [decode(target.raw).call() for target in chosen.targets]
     calls.append(_our_call(chosen, legacy=header.next_base_fee is None))
     return simulate_v1.request(block, calls)
 
@@ -133,12 +157,18 @@ def read_simulation(result: Any, target_block: int, chosen: ChosenCall, base_fee
     Raises `NodeTrouble(MALFORMED)` where the result is not of the block and the calls that were asked for.
     """
     try:
-        calls = simulate_v1.read_block(result, target_block, base_fee, 2 if chosen.target_raw else 1)
+        calls = simulate_v1.read_block(result, target_block, base_fee, len(chosen.targets) + 1)
     except Malformed as error:
         raise NodeTrouble(Trouble.MALFORMED, str(error)) from None
-    if chosen.target_raw and not calls[0].succeeded:
-        return _fails(f"the target fails: {calls[0].cause}")
-    ours = calls[-1]
+    return _judged(calls, chosen, base_fee)
+
+
+def _judged(calls: Sequence[CallResult], chosen: ChosenCall, base_fee: int) -> Judgement:
+    *targets, ours = calls
+    for number, target in enumerate(targets, 1):
+        if not target.succeeded:
+            which = f"target {number} of {len(targets)}" if len(targets) > 1 else "the target"
+            return _fails(f"{which} fails: {target.cause}")
     if ours.gas_used > chosen.gas_limit:
         raise NodeTrouble(Trouble.MALFORMED, f"gas {ours.gas_used} above the limit {chosen.gas_limit}")
     if not ours.succeeded:

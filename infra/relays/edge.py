@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from infra.relays import stats
-from infra.relays.bundle import Bundle, CannotBuild, build_bundle, cancel_body, check_target, send_body
+from infra.relays.bundle import Bundle, CannotBuild, build_bundle, cancel_body, check_targets, send_body
 from infra.relays.certificate import Certifier, Judgement, skipped
 from infra.relays.node import Node
 from infra.relays.relay_client import RelayClient, Reply
@@ -121,7 +121,7 @@ class Edge:
         if self._owner is None:
             # A dry run without a key still refuses what could not be sent.
             if case.decision.chosen is not None:
-                check_target(case.decision.chosen)
+                check_targets(case.decision.chosen)
             return
         case.bundle = build_bundle(case.decision, self._owner, legacy=self._legacy)
         case.signed_ns = self._clock()
@@ -132,7 +132,8 @@ class Edge:
             case.judgement = skipped("not configured")
         else:
             started = time.perf_counter()
-            case.judgement = await self._certifier.judge(case.decision)
+            signed = case.bundle.transactions if case.bundle is not None else ()
+            case.judgement = await self._certifier.judge(case.decision, signed)
             stats.CERTIFY_SECONDS.observe(time.perf_counter() - started)
         certificate = case.judgement.certificate
         stats.CERTIFICATES.labels(certificate.kind.value).inc()

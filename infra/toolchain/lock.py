@@ -18,7 +18,7 @@ REQUIREMENTS = layout.ROOT / "requirements"
 
 def lock_python() -> None:
     """The Python locks, for 3.11 and 3.12 on every platform at once."""
-    for name, extra in (("runtime", ()), ("dev", ("-c", "runtime.txt"))):
+    for name, extra in (("runtime", ()), ("dev", ("-c", "runtime.txt")), ("rivals", ())):
         command = [
             *(str(layout.VENV / "bin" / "uv"), "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"),
             *(

@@ -72,7 +72,8 @@ def _told(due: Due, ruling: Ruling, differs: tuple[str, ...]) -> str:
         "base_fee": (ruling.base_fee, due.head.base_fee),
     }
     parts = [f"{name} {figures[name][0]} by the node, {figures[name][1]} by our engine" for name in differs]
-    return "; ".join(part for part in (*parts, ruling.detail) if part)
+    first = f"asked once before: {due.doubt}" if due.doubt else ""
+    return "; ".join(part for part in (*parts, ruling.detail, first) if part)
 
 
 def _record(

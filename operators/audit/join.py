@@ -6,6 +6,7 @@ opportunity for an event that is done with is a repetition.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,13 +15,13 @@ from operators.audit.sampling import sampled, threshold
 from operators.market.heads import Heads
 from schemas.blocks import BlockOp, BlockRecord
 from schemas.control import ControlRecord
-from schemas.decisions import DecisionRecord
+from schemas.decisions import DecisionRecord, Target
 from schemas.event import Event
 from schemas.opportunities import OpportunityRecord
 from schemas.pending import PendingRecord
 from schemas.topics import topic
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class _Case:
     considered: int | None = None
     chosen: bytes = b""
     data: bytes = b""
+    targets: tuple[Target, ...] = ()
     seen: dict[bytes, None] = field(default_factory=dict)
     sample: list[OpportunityRecord] = field(default_factory=list)
 
@@ -48,8 +50,8 @@ class _Case:
         return self.considered is not None and len(self.seen) >= self.considered
 
 
-#: The head an event's opportunities stand on, and the raw transaction they follow (empty: none).
-_Context = tuple[Head, bytes]
+#: The head an event's opportunities stand on, and the hash and bytes of its pending transaction (empty: none).
+_Context = tuple[Head, bytes, bytes]
 
 
 class Join:
@@ -64,7 +66,7 @@ class Join:
         self._heads = Heads(settings.chain_id, settings.fork, settings.block_seconds, heads)
         #: Events below it have been taken.
         self._next_seq: int = next_seq
-        self._contexts: dict[int, _Context] = {seq: (Head(*head), raw) for seq, head, raw in contexts}
+        self._contexts: dict[int, _Context] = {seq: (Head(*head), *target) for seq, head, *target in contexts}
         self._cases: dict[int, _Case] = {seq: _case_from_plain(plain) for seq, plain in cases}
 
     def snapshot(self) -> tuple[Any, ...]:
@@ -73,7 +75,7 @@ class Join:
             SNAPSHOT_VERSION,
             self._heads.snapshot(),
             self._next_seq,
-            tuple((seq, tuple(head), raw) for seq, (head, raw) in self._contexts.items()),
+            tuple((seq, tuple(head), *target) for seq, (head, *target) in self._contexts.items()),
             tuple((seq, _case_to_plain(case)) for seq, case in self._cases.items()),
         )
 
@@ -112,7 +114,7 @@ class Join:
             return None
         env = self._heads.next_env()
         head = Head(block.hash, block.number, env.timestamp, env.base_fee, env.gas_limit, env.coinbase)
-        return head, part.raw if isinstance(part, PendingRecord) else b""
+        return (head, part.hash, part.raw) if isinstance(part, PendingRecord) else (head, b"", b"")
 
     def on_record(self, record: OpportunityRecord | DecisionRecord) -> list[Due | Tick]:
         """Take what the search said, and give out the event's opportunities once all is there."""
@@ -123,6 +125,7 @@ class Join:
             case.considered = record.considered
             if record.chosen is not None:
                 case.chosen, case.data = record.chosen.opportunity_id, record.chosen.data
+                case.targets = record.chosen.targets
         elif record.id not in case.seen:
             case.seen[record.id] = None
             if sampled(record.id, self._below):
@@ -133,21 +136,33 @@ class Join:
         case = self._cases.get(seq)
         if case is None or seq not in self._contexts or not case.complete:
             return []
-        head, target_raw = self._contexts.pop(seq)
+        head, target, raw = self._contexts.pop(seq)
         del self._cases[seq]
         due: list[Due | Tick] = []
         for opportunity in sorted(case.sample, key=lambda o: o.index):
             chosen = opportunity.id == case.chosen
-            due.append(Due(opportunity, head, target_raw, chosen, case.data if chosen else b""))
+            known = case.targets or (Target(target, raw),)
+            due.append(Due(opportunity, head, _targets(opportunity, known), chosen, case.data if chosen else b""))
         return due
+
+
+def _targets(opportunity: OpportunityRecord, known: Sequence[Target]) -> tuple[bytes, ...] | None:
+    """The bytes of all that an opportunity follows, where they are among the first that are known."""
+    if not opportunity.target:
+        return ()
+    wanted = (*opportunity.preceding, opportunity.target)
+    first = known[: len(wanted)]
+    return tuple(one.raw for one in first) if tuple(one.hash for one in first) == wanted else None
 
 
 def _case_to_plain(case: _Case) -> tuple[Any, ...]:
     encode = topic(OpportunityRecord.TOPIC).codec.encode
-    return case.considered, case.chosen, case.data, tuple(case.seen), tuple(encode(o) for o in case.sample)
+    targets = tuple((target.hash, target.raw) for target in case.targets)
+    return case.considered, case.chosen, case.data, targets, tuple(case.seen), tuple(encode(o) for o in case.sample)
 
 
 def _case_from_plain(plain: tuple[Any, ...]) -> _Case:
-    considered, chosen, data, seen, sample = plain
+    considered, chosen, data, targets, seen, sample = plain
     decode = topic(OpportunityRecord.TOPIC).codec.decode
-    return _Case(considered, chosen, data, dict.fromkeys(seen), [decode(encoded) for encoded in sample])
+    known = tuple(Target(tx_hash, raw) for tx_hash, raw in targets)
+    return _Case(considered, chosen, data, known, dict.fromkeys(seen), [decode(encoded) for encoded in sample])

@@ -21,14 +21,16 @@ class Head(NamedTuple):
 
 
 class Due(NamedTuple):
-    """A sampled opportunity with all that a judge needs. `target_raw`: the signed transaction it follows, empty for none. `data`: the
-    calldata, where the decision tells it, else empty."""
+    """A sampled opportunity with all that a judge needs. `targets`: the signed transactions it follows, in order; None where the log does
+    not tell all of them. `data`: the
+    calldata, where the decision tells it, else empty. `doubt`: what differed when the node was asked first, empty if it was not."""
 
     opportunity: OpportunityRecord
     head: Head
-    target_raw: bytes
+    targets: tuple[bytes, ...] | None
     chosen: bool
     data: bytes
+    doubt: str = ""
 
 
 class Tick(NamedTuple):
@@ -40,11 +42,11 @@ class Tick(NamedTuple):
 def due_to_plain(due: Due) -> tuple[Any, ...]:
     """As plain data, for a snapshot."""
     encoded = topic(OpportunityRecord.TOPIC).codec.encode(due.opportunity)
-    return encoded, tuple(due.head), due.target_raw, due.chosen, due.data
+    return encoded, tuple(due.head), due.targets, due.chosen, due.data, due.doubt
 
 
 def due_from_plain(plain: tuple[Any, ...]) -> Due:
     """Inverse of `due_to_plain`. Raises `BadRecord` for an opportunity of another version of this code."""
-    encoded, head, target_raw, chosen, data = plain
+    encoded, head, targets, chosen, data, doubt = plain
     opportunity: OpportunityRecord = topic(OpportunityRecord.TOPIC).codec.decode(encoded)
-    return Due(opportunity, Head(*head), target_raw, chosen, data)
+    return Due(opportunity, Head(*head), targets, chosen, data, doubt)

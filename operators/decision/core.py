@@ -15,7 +15,7 @@ from schemas.ids import with_id
 from schemas.opportunities import OpportunityRecord, VerdictKind
 from schemas.types import ZERO_HASH, Signed, Wide
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 #: How many blocks of open decisions are remembered, so that a revert can cancel them: the depth of the undo journals.
 OPEN_BLOCKS = 64
 
@@ -54,8 +54,8 @@ class Decision:
         self._paused: int | None = paused
         #: Pool address in hex -> last block in which it is left alone.
         self._cooldowns: dict[str, int] = dict(cooldowns)
-        #: Hash of the head -> ids of decisions made on it that chose something.
-        self._open: dict[bytes, tuple[bytes, ...]] = dict(open_decisions)
+        #: Hash of the head -> decisions made on it that chose something: their ids, and the hashes of what they follow.
+        self._open: dict[bytes, tuple[tuple[bytes, tuple[bytes, ...]], ...]] = dict(open_decisions)
 
     def snapshot(self) -> tuple[Any, ...]:
         """Versioned plain data."""
@@ -100,7 +100,8 @@ class Decision:
             )
         )
         if chosen:
-            self._open[event.head_hash] = (*self._open.get(event.head_hash, ()), record.id)
+            follows = tuple(target.hash for target in chosen.targets)
+            self._open[event.head_hash] = (*self._open.get(event.head_hash, ()), (record.id, follows))
             while len(self._open) > OPEN_BLOCKS:
                 del self._open[next(iter(self._open))]
         return record, opportunities
@@ -166,6 +167,7 @@ class Decision:
                 detail=verdict.detail[:2000],
                 gas_used=gas_used,
                 state_digest=event.state_digest,
+                preceding=tuple(target.hash for target in route.targets[:-1]),
             )
         )
 
@@ -176,7 +178,7 @@ class Decision:
             opportunity_id=offer.opportunity.id,
             strategy=offer.route.strategy,
             target=offer.route.target,
-            target_raw=event.target_raw,
+            targets=offer.route.targets,
             hops=offer.route.hops,
             sender=transaction.sender,
             to=transaction.to,
@@ -204,8 +206,17 @@ class Decision:
         return ("refused",) if rejected else ("no_route",)
 
     def _cancels(self, event: EventSummary) -> tuple[bytes, ...]:
-        # The block taken off was the head those decisions were made on; their state is gone.
-        return self._open.pop(event.block_hash, ()) if event.kind is EventKind.REVERT else ()
+        if event.kind is EventKind.REVERT:
+            # The block taken off was the head those decisions were made on; their state is gone.
+            return tuple(decision_id for decision_id, _ in self._open.pop(event.block_hash, ()))
+        if not event.replaced:
+            return ()
+        # Only decisions on the present head are for a block to come.
+        made = self._open.get(event.head_hash, ())
+        void = tuple(one for one in made if any(target in event.replaced for target in one[1]))
+        if void:
+            self._open[event.head_hash] = tuple(one for one in made if one not in void)
+        return tuple(decision_id for decision_id, _ in void)
 
     def _limits(self) -> tuple[Limit, ...]:
         settings = self._settings

@@ -30,7 +30,6 @@ class ShardInput(NamedTuple):
     logs: tuple[tuple[bytes, Log], ...]
     pool: PoolRecord | None
     accounts: tuple[AccountState, ...]
-    codes: tuple[bytes, ...]
 
 
 class PoolUpdate(NamedTuple):
@@ -54,7 +53,7 @@ class AccountUpdate(NamedTuple):
 
 
 class ShardOutput(NamedTuple):
-    """A shard's answer to one event. `full` marks the whole state (first answer after a resume) instead of changes;
+    """A shard's answer to one event; `codes` are of code shards only (see `operators.graph.codes`). `full` marks the whole state (first answer after a resume) instead of changes;
     `touched` names the pools that this event changed, in either case, so that a resume cannot alter what is searched.
     `digest` is the shard's state digest as an integer (see `operators.graph.digest`). `faults` are typed reasons."""
 
@@ -81,22 +80,20 @@ def shard_key(shard: int) -> str:
 
 def shards_with_a_part(event: Event, shards: int) -> Collection[int]:
     """The shards that an event has something for: all for a block, whose number each keeps; those of the pool and of the accounts of its
-    witness for a pool; for others whoever keeps new codes. What a shard is not told it need not answer, nor store at the end of an epoch."""
+    witness for a pool; for others none. What a shard is not told it need not answer, nor store at the end of an epoch."""
     if event.kind in (EventKind.BLOCK, EventKind.REVERT):
         return range(shards)
     head, witness = event.parts[0], event.part(WitnessRecord)
-    found = {0} if witness is not None and witness.codes else set()
-    if isinstance(head, PoolRecord):
-        found.add(shard_of(head.address, shards))
-        found.update(shard_of(account.address, shards) for account in (witness.accounts if witness else ()))
-    return found
+    if not isinstance(head, PoolRecord):
+        return ()
+    accounts = witness.accounts if witness else ()
+    return {shard_of(address, shards) for address in (head.address, *(account.address for account in accounts))}
 
 
 def fan_out(event: Event, shards: int) -> Iterator[tuple[str, ShardInput]]:
     """Split an event into one input per shard, empty for shards without a part.
 
-    A pending transaction's witness is not state of the chain: of a pending event the shards get the codes only, which are
-    content-addressed and which the sequencer publishes once.
+    A pending transaction's witness is not state of the chain: of a pending event the shards get nothing.
     """
     seq, kind, head = event.seq, event.kind, event.parts[0]
     number, block_hash, timestamp = (
@@ -105,10 +102,8 @@ def fan_out(event: Event, shards: int) -> Iterator[tuple[str, ShardInput]]:
     # By shard and only where there is something: most shards have no part in most events.
     logs: dict[int, list[tuple[bytes, Log]]] = {}
     accounts: dict[int, list[AccountState]] = {}
-    witness = event.part(WitnessRecord)
-    codes = witness.codes if witness else ()
     if kind is not EventKind.PENDING:
-        record = event.part(LogsRecord)
+        record, witness = event.part(LogsRecord), event.part(WitnessRecord)
         for log in record.logs if record else ():
             for key in keys_of(log):
                 for shard in (int.from_bytes(key[-4:], "big") % shards,) if key else range(shards):
@@ -133,10 +128,14 @@ def fan_out(event: Event, shards: int) -> Iterator[tuple[str, ShardInput]]:
                 tuple(logs.get(shard, ())),
                 pool if shard == pool_shard else None,
                 tuple(accounts.get(shard, ())),
-                # Codes belong to no address; shard 0 keeps them all.
-                codes if shard == 0 else (),
             ),
         )
+
+
+def fan_out_parts(event: Event, shards: int, to_all: bool) -> list[tuple[str, ShardInput]]:
+    """The inputs of `fan_out` for the shards with a part in the event, or for all."""
+    asked = range(shards) if to_all else shards_with_a_part(event, shards)
+    return [keyed for keyed in fan_out(event, shards) if keyed[1].shard in asked] if asked else []
 
 
 @cache

@@ -20,7 +20,7 @@ from schemas.logs import Log
 from schemas.pools import PoolOp, PoolRecord
 from schemas.witness import AccountState
 
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 _UNDO = UndoForm(pack_undo, unpack_undo)
 _NO_NEEDS = Needs(())
 
@@ -31,7 +31,6 @@ class GraphShard:
     def __init__(self, snapshot: tuple[Any, ...] | None = None, journal_depth: int = DEPTH) -> None:
         self.pools: dict[bytes, Tracked] = {}
         self.accounts: dict[bytes, Account] = {}
-        self.codes: dict[bytes, None] = {}
         self.digest = 0
         #: What each pool has added to the digest.
         self._shares: dict[bytes, int] = {}
@@ -51,7 +50,6 @@ class GraphShard:
 
     def apply(self, message: ShardInput) -> ShardOutput:
         """Take one event's share and answer with what changed. Raises `JournalError` on an impossible revert."""
-        new_codes = self._add_codes(message.codes)
         if message.kind is EventKind.REVERT:
             self._journal.revert(message.number, message.block_hash, self._undo)
             self._noted = self._changed_since_block()
@@ -70,16 +68,15 @@ class GraphShard:
                 self._apply_pool(message.pool)
             for account in message.accounts:
                 self._apply_account(account)
-        return self._answer(message, new_codes)
+        return self._answer(message)
 
     def snapshot(self) -> tuple[Any, ...]:
-        """The whole state as versioned plain data: tuples of packed pools, of their needs, of accounts, codes and the journal."""
+        """The whole state as versioned plain data: tuples of packed pools, of their needs, of accounts, and the journal."""
         return (
             SNAPSHOT_VERSION,
             tuple([tracked.pack() for tracked in self.pools.values()]),
             tuple([tracked.needs.pack() for tracked in self.pools.values()]),
             tuple([account.pack() for account in self.accounts.values()]),
-            tuple(self.codes),
             self._journal.snapshot(),
         )
 
@@ -87,12 +84,11 @@ class GraphShard:
         version = snapshot[0]
         if version != SNAPSHOT_VERSION:
             raise ValueError(f"graph shard snapshot of version {version}, this code reads {SNAPSHOT_VERSION}")
-        _, pools, needs, accounts, codes, journal = snapshot
+        _, pools, needs, accounts, journal = snapshot
         for packed, its_needs in zip(pools, needs, strict=True):
             tracked = Tracked.unpack(packed, Needs.unpack(its_needs))
             self._put_pool(tracked.pool.address, tracked)
         self.accounts = {account.address: account for account in map(Account.unpack, accounts)}
-        self.codes = dict.fromkeys(codes)
         self._journal.restore(journal)
         self._noted = self._changed_since_block()
         self._count_changes()
@@ -100,12 +96,6 @@ class GraphShard:
 
     def _changed_since_block(self) -> set[bytes]:
         return {undo.address for undo in self._journal.newest if isinstance(undo, UndoPool)}
-
-    def _add_codes(self, codes: tuple[bytes, ...]) -> tuple[bytes, ...]:
-        # Content-addressed, so never undone; a restarted sequencer may publish a code again.
-        new = tuple(code for code in codes if code not in self.codes)
-        self.codes.update(dict.fromkeys(new))
-        return new
 
     def _take_log(self, key: bytes, log: Log) -> None:
         for address in self._listeners.named(key, log):
@@ -224,11 +214,11 @@ class GraphShard:
         account.changed()
         self._changed_accounts.setdefault(undo.address, {}).update(dict.fromkeys(undo.slots))
 
-    def _answer(self, message: ShardInput, new_codes: tuple[bytes, ...]) -> ShardOutput:
+    def _answer(self, message: ShardInput) -> ShardOutput:
         full = self._announce_all
         if not (full or self._changed_pools or self._changed_accounts or self._faults):
             # What most shards answer to most events.
-            return ShardOutput(message.seq, message.shard, False, (), (), (), new_codes, self.digest, ())
+            return ShardOutput(message.seq, message.shard, False, (), (), (), (), self.digest, ())
         self._count_changes()
         self._announce_all = False
         pools = self.pools if full else self._changed_pools
@@ -244,7 +234,7 @@ class GraphShard:
             tuple(sorted(self._changed_pools)),
             tuple(self._pool_update(address, full) for address in sorted(pools)),
             tuple(self._account_update(address, accounts[address]) for address in sorted(accounts)),
-            tuple(self.codes) if full else new_codes,
+            (),
             self.digest,
             tuple(self._faults),
         )

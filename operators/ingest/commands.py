@@ -8,7 +8,8 @@ from schemas.control import Command, CommandRecord, ControlRecord
 
 #: Commands that replace each other: a repetition is one that changes nothing since the last of its family and subject.
 _FAMILY = {Command.PAUSE: "switch", Command.RESUME: "switch", Command.COOLDOWN: "cooldown",
-           Command.SUSPEND_POOL: "admission", Command.READMIT_POOL: "admission"}  # fmt: skip
+           Command.SUSPEND_POOL: "admission", Command.READMIT_POOL: "admission",
+           Command.REQUEST_WITNESS: "witness"}  # fmt: skip
 
 
 class CommandFilter:

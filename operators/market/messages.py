@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from operators.simulation.model import BlockEnv, Transaction, Witness
-from schemas.decisions import EventKind
+from schemas.decisions import EventKind, Target
 from schemas.opportunities import NATIVE_RATE, Hop, Prices, Rate, Strategy
 from schemas.pools import AccountSlots
 
@@ -28,17 +28,22 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class RouteFound:
-    """A sized route and what it follows. `gross` in base units of the anchor token (the first hop's `token_in`), whose unit counts `rate`
+    """A sized route and what it follows, in order: the last of `targets` is the one that it reacts to. `gross` in base units of the anchor token (the first hop's `token_in`), whose unit counts `rate`
     wei (None: nobody knows). `gas` is the search's estimate of the whole transaction; `prices` has one entry a hop."""
 
     index: int
     strategy: Strategy
-    target: bytes
+    targets: tuple[Target, ...]
     hops: tuple[Hop, ...]
     gross: int
     rate: Rate | None = NATIVE_RATE
     gas: int = 0
     prices: tuple[Prices, ...] = ()
+
+    @property
+    def target(self) -> bytes:
+        """The hash of the pending transaction that it reacts to, empty for none."""
+        return self.targets[-1].hash if self.targets else b""
 
     @property
     def gross_wei(self) -> int:
@@ -61,7 +66,7 @@ class EventSummary:
     `block_hash` is the hash of the block applied or reverted (else empty). `base_fee` and `target_block` are those of the
     block after the head; `nonce` is our owner account's at the head, None while unknown. `transactions` are the encoded
     calls by route index. `refusals` are typed reasons met before simulation (also shard faults). `control` is the command's
-    (command, subject, until_block), else None.
+    (command, subject, until_block), else None. `replaced` are hashes of pending transactions that this event's takes the place of.
     """
 
     seq: int
@@ -72,9 +77,9 @@ class EventSummary:
     target_block: int
     base_fee: int
     nonce: int | None
-    target_raw: bytes
     routes: tuple[RouteFound, ...]
     transactions: tuple[Transaction, ...]
     refusals: tuple[str, ...]
     control: tuple[str, str, int] | None
     state_digest: bytes
+    replaced: tuple[bytes, ...] = ()

@@ -13,12 +13,13 @@ from operators.overlay.pending import behind, simulate_pending
 from operators.pools.base import Pool
 from operators.search.find import Found, find_routes
 from operators.search.net import GasModel, Terms
+from operators.search.offers import BadPrice
 from operators.search.sizing import TradedHop
 from operators.simulation.engine import Engine
 from operators.simulation.model import BlockEnv, Transaction, Witness
 from schemas.blocks import BlockRecord
 from schemas.control import ControlRecord
-from schemas.decisions import EventKind
+from schemas.decisions import EventKind, Target
 from schemas.event import Event
 from schemas.opportunities import Hop, Prices, Rate, Strategy
 from schemas.pending import PendingRecord
@@ -82,7 +83,7 @@ class Market:
 
     def _after_state(self, changed: list[bytes], refusals: list[str]) -> list[tuple[RouteFound, Candidate]]:
         env = self.heads.next_env()
-        return self._candidates(Strategy.CYCLE, b"", self._routes(changed, env, refusals), env, None, refusals)
+        return self._candidates(Strategy.CYCLE, (), self._routes(changed, env, refusals), env, None, refusals)
 
     def _behind_pending(self, event: Event, refusals: list[str]) -> list[tuple[RouteFound, Candidate]]:
         pending = event.parts[0]
@@ -101,9 +102,14 @@ class Market:
             return []
         if not overlay.pools:
             return []
-        with view.tables.overlay(overlay.pools):
-            routes = self._routes([pool.address for pool in overlay.pools], env, refusals)
-        return self._candidates(Strategy.BACKRUN, pending.hash, routes, env, overlay.post, refusals)
+        try:
+            with view.tables.overlay(overlay.pools):
+                routes = self._routes([pool.address for pool in overlay.pools], env, refusals)
+        except BadPrice:
+            # The transaction would leave a pool in a state that has no price: nothing can be said of what follows.
+            refusals.append("bad_price")
+            return []
+        return self._candidates(Strategy.BACKRUN, (Target(pending.hash, pending.raw),), routes, env, overlay.post, refusals)
 
     def _routes(self, changed: Iterable[bytes], env: BlockEnv, refusals: list[str]) -> tuple[Found, ...]:
         """The best routes through what changed, on the states that the tables show. Wei are priced on the states after the head."""
@@ -122,7 +128,7 @@ class Market:
     def _candidates(
         self,
         strategy: Strategy,
-        target: bytes,
+        targets: tuple[Target, ...],
         routes: Sequence[Found],
         env: BlockEnv,
         post: Witness | None,
@@ -146,15 +152,15 @@ class Market:
                 witness = behind(post, witness)
             index = len(found)
             candidate = Candidate(index, transaction, env, witness, needs)
-            found.append((self._found(index, strategy, target, route), candidate))
+            found.append((self._found(index, strategy, targets, route), candidate))
         return found
 
-    def _found(self, index: int, strategy: Strategy, target: bytes, route: Found) -> RouteFound:
+    def _found(self, index: int, strategy: Strategy, targets: tuple[Target, ...], route: Found) -> RouteFound:
         price = self._view.prices[route.trade.anchor]
         return RouteFound(
             index=index,
             strategy=strategy,
-            target=target,
+            targets=targets,
             hops=tuple(_hop(hop) for hop in route.trade.hops),
             gross=route.trade.gross,
             rate=Rate(Wide(price.wei), Wide(price.amount)),
@@ -198,7 +204,6 @@ class Market:
             target_block=head.number + 1 if head else 0,
             base_fee=self.heads.next_env().base_fee if head else 0,
             nonce=owner.nonce if owner else None,
-            target_raw=part.raw if isinstance(part, PendingRecord) else b"",
             routes=tuple(routes),
             transactions=tuple(transactions),
             refusals=tuple(refusals),

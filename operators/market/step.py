@@ -13,7 +13,8 @@ from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from operators.gather import Gather
-from operators.graph.messages import ShardOutput, shards_with_a_part
+from operators.graph.codes import answers_to
+from operators.graph.messages import ShardOutput
 from operators.market.heads import Heads
 from operators.market.messages import Candidate, EventSummary
 from operators.market.react import EncodeCall, Market, MarketSettings
@@ -51,10 +52,9 @@ class _Logic(StatefulBatchLogic[Event | ShardOutput, Reaction, tuple[Any, ...]])
         out = []
         for value in values:
             if isinstance(value, Event):
-                shards = self._gather.shards
-                asked = shards if self._first else len(shards_with_a_part(value, shards))
+                expected = answers_to(value, self._gather.shards, self._first)
                 self._first = False
-                complete = self._gather.context(value.seq, value, asked)
+                complete = self._gather.context(value.seq, value, expected)
             else:
                 complete = self._gather.answer(value.seq, value.shard, value)
             for event, answers in complete:

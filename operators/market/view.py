@@ -13,6 +13,7 @@ from operators.graph.messages import AccountUpdate, PoolUpdate, ShardOutput
 from operators.graph.tracked import Needs
 from operators.market.anchor_prices import AnchorPrices
 from operators.pools.base import Pool
+from operators.search.offers import BadPrice
 from operators.search.prices import WeiPrice
 from operators.search.tables import Tables
 from operators.simulation.hashes import keccak
@@ -144,11 +145,11 @@ class MarketView:
         faults = []
         try:
             self.tables.put_many(pools.values())
-        except ValueError:
+        except BadPrice:
             for address, pool in pools.items():
                 try:
                     self.tables.put(pool)
-                except ValueError:
+                except BadPrice:
                     faults.append("bad_price")
                     gone.append(address)
         for address in gone:

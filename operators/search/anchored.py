@@ -17,22 +17,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from operators.search.kernels import bound, entry, inner
+from operators.search.kernels import bound, entry, find_link, inner, list_of, renew_list
 from operators.search.store import (
+    ABSENT,
     BACK,
     DEGREE,
     DEPTH,
     FIRST,
     FROM,
+    LENGTH,
     LINK,
+    LOOKED_UP,
     NEXT,
     NONE,
     ONE,
     POOL,
     PRICE,
+    ROOM_OF_LIST,
     START,
     TAIL,
     TO,
+    TWO,
     ZERO,
     Floats,
     Ints,
@@ -50,8 +55,8 @@ MOST_HOPS = 5
 _TOKEN, _AT, _END, _HOW, _TAKEN, _BANNED, _LEVEL = range(7)
 #: The column of `Walks.price` with the price of the whole way.
 _WHOLE = MOST_HOPS + 1
-#: How to look: at the link with the anchor, at the token's links, at the anchor's links.
-_CLOSE, _SCAN, _ACROSS = 0, 1, 2
+#: How to look: at the link with the anchor, at all of the token's links, at the lists of ways between two hubs.
+_CLOSE, _SCAN, _LISTS = 0, 1, 2
 
 #: Columns of `Found.number`.
 LOG_PRICE, GROSS, COST = 0, 1, 2
@@ -105,53 +110,124 @@ def room_for(routes: int) -> Found:
 
 
 @inner
-def _enter(store: Store, walks: Walks, way: int, level: int, token: int, anchor: int, left: int, price: float) -> None:
-    walks.step[way, _LEVEL, 0] = level
-    walks.step[way, _TOKEN, level] = token
+def _enter(
+    store: Store, walks: Walks, way: int, level: int, token: int, hub: int, left: int, price: float, least: float
+) -> None:
+    """Stand at `token`, `left` hops from the anchor `hub`."""
+    step, hubs = walks.step[way], store.near.shape[2]
+    step[_LEVEL, 0] = level
+    step[_TOKEN, level] = token
     walks.price[way, level] = price
-    how, at, end = _CLOSE, 0, 1
-    if left > 1:
-        # Between two anchors, whichever has fewer neighbours.
-        across = left == 2 and token < len(store.hub) and store.token[anchor, DEGREE] < store.token[token, DEGREE]
-        how, centre = (_ACROSS, anchor) if across else (_SCAN, token)
-        at = store.token[centre, START]
-        end = at + store.token[centre, DEGREE]
-    walks.step[way, _HOW, level], walks.step[way, _AT, level], walks.step[way, _END, level] = how, at, end
+    step[_HOW, level], step[_AT, level], step[_END, level] = _CLOSE, 0, 1
+    if left == 1:
+        return
+    if token < hubs and left <= 3 and _are_deep(store, way, token, hub, left, least - price - _ORDER):
+        # Over another hub; and, three hops away, over a token and another hub; over tokens alone.
+        step[_HOW, level], step[_END, level] = _LISTS, hubs + ROOM_OF_LIST + (hubs * ROOM_OF_LIST if left == 3 else 0)
+    else:
+        step[_HOW, level], step[_AT, level] = _SCAN, store.token[token, START]
+        step[_END, level] = store.token[token, START] + store.token[token, DEGREE]
 
 
 @inner
-def _next_way(store: Store, walks: Walks, way: int, anchor: int, hops: int, bans: int, least: float) -> bool:
+def _are_deep(store: Store, way: int, token: int, hub: int, hops: int, least: float) -> bool:
+    """Whether the lists hold all ways above `least` between two hubs; looks them up again where that can help."""
+    source, target = (token, hub) if way == TO else (hub, token)
+    if not _is_deep(store, hops, source, target, least):
+        return False
+    if hops == 3:
+        for over in range(hub + 1, store.near.shape[2]):
+            last = store.near[way, over, hub]
+            if over != token and last != -inf:
+                source, target = (token, over) if way == TO else (over, token)
+                if not _is_deep(store, TWO, source, target, least - last):
+                    return False
+    return True
+
+
+@inner
+def _is_deep(store: Store, hops: int, source: int, target: int, least: float) -> bool:
+    row = list_of(store, hops, source, target)
+    if store.list_floor[row] > least and store.list_state[row, LENGTH] < LOOKED_UP // 2:
+        renew_list(store, hops, source, target)
+    return store.list_floor[row] <= least
+
+
+@inner
+def _next_way(store: Store, walks: Walks, way: int, hub: int, hops: int, bans: int, least: float) -> bool:
     """Go on to the next way of exactly `hops` hops above `least`; False when there is none left."""
     step = walks.step[way]
     while step[_LEVEL, 0] >= 0:
         level = step[_LEVEL, 0]
-        token, before, how, at = step[_TOKEN, level], walks.price[way, level], step[_HOW, level], step[_AT, level]
+        token, before, at = step[_TOKEN, level], walks.price[way, level], step[_AT, level]
         if at >= step[_END, level]:
             step[_LEVEL, 0] -= 1
             continue
         step[_AT, level] += 1
-        if how == _CLOSE:
-            link = store.near_link[token, anchor]
+        left = hops - level
+        if step[_HOW, level] == _CLOSE:
+            link = store.near_link[token, hub]
             if link != NONE and before + store.price[way, link] > least:
                 step[_TAKEN, level] = link
                 walks.price[way, _WHOLE] = before + store.price[way, link]
                 return True
             continue
-        link, other = at, store.head[at]
-        if how == _ACROSS:
-            link = store.near_link[other, token]
-            if other == token or link == NONE:
+        link = at
+        if step[_HOW, level] == _LISTS:
+            if at >= store.near.shape[2]:
+                if _take_listed(store, walks, way, hub, left, bans, least):
+                    return True
                 continue
-            link = store.link[link, BACK]
-        price = store.price[way, link]
-        if price == -inf or other <= anchor:  # anchors are the first tokens, and those up to this one are left out
+            link = store.near_link[token, at]
+            if link == NONE:
+                continue
+        other, price = store.head[link], store.price[way, link]
+        if price == -inf or other <= hub:  # hubs are the first tokens, and those up to the anchor are left out
             continue
-        left, so_far = hops - level - 1, before + price
-        if so_far + bound(store, way, other, anchor, left, token) <= least or _is_taken(step, level, bans, other):
+        so_far = before + price
+        if so_far + bound(store, way, other, hub, left - 1, token) <= least or _is_taken(step, level, bans, other):
             continue
         step[_TAKEN, level] = link
-        _enter(store, walks, way, level + 1, other, anchor, left, so_far)
+        _enter(store, walks, way, level + 1, other, hub, left - 1, so_far, least)
     return False
+
+
+@inner
+def _take_listed(store: Store, walks: Walks, way: int, hub: int, left: int, bans: int, least: float) -> bool:
+    """Take a way to the anchor from a list, the one that the walk has come to; False where it does not fit."""
+    step, hubs = walks.step[way], store.near.shape[2]
+    level = step[_LEVEL, 0]
+    token, so_far = step[_TOKEN, level], walks.price[way, level]
+    at = step[_AT, level] - 1 - hubs
+    place, over, last = at % ROOM_OF_LIST, ABSENT, 0.0
+    length = left
+    if left == 3 and at >= ROOM_OF_LIST:
+        # Over a token and then another hub.
+        over, length = at // ROOM_OF_LIST - 1, TWO
+        last = store.near[way, over, hub]
+    end = hub if over == NONE else over
+    row = ZERO
+    fits = over == NONE or (over > hub and over != token and last != -inf)
+    if fits:
+        row = list_of(store, length, token, end) if way == TO else list_of(store, length, end, token)
+        fits = place < store.list_state[row, LENGTH] and so_far + store.list_price[row, place] + last > least
+    if not fits:
+        step[_AT, level] += ROOM_OF_LIST - 1 - place  # nothing behind it fits either
+        return False
+    first, second = store.list_token[row, place, 0], store.list_token[row, place, 1]
+    if length == 3 and way == FROM:
+        first, second = second, first
+    if over != NONE:
+        second = over
+    if _is_taken(step, level, bans, first) or (left == 3 and _is_taken(step, level, bans, second)):
+        return False
+    step[_TAKEN, level], step[_TOKEN, level + 1] = store.link[store.near_link[first, token], BACK], first
+    if left == 3:
+        step[_TAKEN, level + 1], step[_TOKEN, level + 2] = find_link(store, first, second), second
+        first = second
+    step[_TAKEN, level + left - 1] = store.near_link[first, hub]
+    walks.price[way, _WHOLE] = so_far + store.list_price[row, place] + last
+    return True
 
 
 @inner
@@ -206,7 +282,7 @@ def list_routes(
             link = store.arc[arc, LINK]
             token, other = store.link[link, TAIL], store.head[link]
             # A route is listed from the first anchor in it.
-            for anchor in range(min(token, other, len(store.hub) - 1) + 1):
+            for anchor in range(min(token, other, costs.floor.shape[1] - 1) + 1):
                 cost = costs.floor[0, anchor] + costs.floor[1, anchor] * costs.gas[pool]
                 shallow = sqrt(cost / store.offer[arc, DEPTH]) if cost > 0.0 else 0.0
                 first, end = (0, 1) if token == anchor else (1, most_hops if other == anchor else most_hops - 1)
@@ -246,7 +322,7 @@ def _list_around(
         return count
     if hops > 0:
         walks.step[FROM, _BANNED, 0] = other
-        _enter(store, walks, FROM, ZERO, token, anchor, hops, 0.0)
+        _enter(store, walks, FROM, ZERO, token, anchor, hops, 0.0, least)
     so_far, more = 0.0, True
     while more:
         if hops > 0:
@@ -290,7 +366,7 @@ def _list_behind(
         if best <= least:
             continue
         if behind > 0:
-            _enter(store, walks, TO, ZERO, other, anchor, behind, 0.0)
+            _enter(store, walks, TO, ZERO, other, anchor, behind, 0.0, least)
         more = True
         while more:
             if behind == 0:

@@ -1,12 +1,13 @@
 """Keeping the tables true while prices change: compiled code over a `Store`.
 
 A new price of an arc changes its link, if it was or becomes the best there; a link changes the tables of its two tokens and, where
-one of them is an anchor, of the other's neighbours. What lies behind a best entry that got worse is not known: such an entry is marked stale
-and looked up when it is next asked for, so that a block in which it gets worse twenty times costs one look. The tables are therefore a
+one of them is a hub, of the other's neighbours. What lies behind a best entry that got worse is not known: such an entry is marked stale
+and looked up when it is next asked for, so that a block in which it gets worse twenty times costs one look. What the tables say is therefore a
 pure function of the prices, whatever the order in which these came.
 
-Anchors are hubs: they have thousands of neighbours. So that a price between two anchors does not concern all of these, two-hop
-tables leave anchors out as the token between; `best_via` adds the few ways over them when it is asked.
+Hubs have thousands of neighbours. So that a price between two of them does not concern all of these, two-hop tables leave hubs out as the token
+between (`best_via` adds the few ways over them when it is asked); and so that nobody has to look through the neighbours of a hub, there is a list
+of the best ways between each two.
 """
 
 from __future__ import annotations
@@ -18,21 +19,28 @@ from typing import Any, TypeVar
 from numba import njit
 
 from operators.search.store import (
+    ABSENT,
     BACK,
     DEGREE,
     DEPTH,
     FIRST,
     FROM,
+    LENGTH,
     LINK,
+    LOOKED_UP,
     NEXT,
     NONE,
     POOL,
     PRICE,
     ROOM,
+    ROOM_OF_LIST,
     STALE,
     START,
     TAIL,
+    THREE,
     TO,
+    TWO,
+    WORN,
     Floats,
     Ints,
     Store,
@@ -62,12 +70,12 @@ def inner(function: _Function) -> _Function:
 
 
 @inner
-def _find_link(store: Store, token: int, other: int) -> int:
+def find_link(store: Store, token: int, other: int) -> int:
     """The link from `token` to `other`, NONE if there is none."""
-    anchors = len(store.hub)
-    if other < anchors:
+    hubs = store.near.shape[2]
+    if other < hubs:
         return store.near_link[token, other]
-    if token < anchors:
+    if token < hubs:
         link = store.near_link[other, token]
         return NONE if link == NONE else store.link[link, BACK]
     near_end, far_end = token, other
@@ -95,7 +103,7 @@ def _make_room(store: Store, token: int) -> None:
         for way in range(2):
             store.price[way, target] = store.price[way, source]
         store.link[store.link[target, BACK], BACK] = target
-        if store.head[target] < len(store.hub):
+        if store.head[target] < store.near.shape[2]:
             store.near_link[token, store.head[target]] = target
         arc = store.link[target, FIRST]
         while arc != NONE:
@@ -112,7 +120,7 @@ def _append_link(store: Store, token: int, other: int) -> int:
     store.head[link] = other
     store.link[link, TAIL], store.link[link, FIRST] = token, NONE
     store.price[TO, link] = store.price[FROM, link] = -inf
-    if other < len(store.hub):
+    if other < store.near.shape[2]:
         store.near_link[token, other] = link
     return link
 
@@ -131,7 +139,7 @@ def add_arcs(store: Store, begin: int, arcs: Ints, pools: Ints, tokens_in: Ints,
     """
     for position in range(begin, len(arcs)):
         token, other = tokens_in[position], tokens_out[position]
-        link = _find_link(store, token, other)
+        link = find_link(store, token, other)
         if link == NONE:
             if store.links[0] + _needed(store, token) + _needed(store, other) > len(store.head):
                 return position
@@ -175,87 +183,96 @@ def set_prices(store: Store, arcs: Ints, prices: Floats, depths: Floats) -> None
 
 @inner
 def _set_link(store: Store, link: int, price: float) -> None:
-    anchors = len(store.hub)
-    token, other = store.link[link, TAIL], store.head[link]
+    hubs = store.near.shape[2]
+    token, other, earlier = store.link[link, TAIL], store.head[link], store.price[TO, link]
     store.price[TO, link] = price
     store.price[FROM, store.link[link, BACK]] = price
-    if other < anchors:
+    if other < hubs:
         store.near[TO, token, other] = price
-    if token < anchors:
+    if token < hubs:
         store.near[FROM, other, token] = price
-    if token >= anchors and other < anchors:
-        _offer_to_neighbours(store, TO, token, other, price)
-    elif token < anchors and other >= anchors:
-        _offer_to_neighbours(store, FROM, other, token, price)
-    elif token >= anchors:
-        _offer_between_hubs(store, token, other, price)
-    for way in range(2):
-        outer, over = (token, other) if way == TO else (other, token)
-        if over >= anchors:
-            for anchor in range(anchors):
-                if anchor != outer:
-                    _offer(store, way, outer, anchor, over, price + store.near[way, over, anchor])
+    if token >= hubs and other < hubs:
+        _offer_to_neighbours(store, TO, token, other, earlier, price)
+    elif token < hubs and other >= hubs:
+        _offer_to_neighbours(store, FROM, other, token, earlier, price)
+    elif token >= hubs:
+        _offer_between_hubs(store, token, other, earlier, price)
+        for hub in range(hubs):
+            _offer(store, TO, token, hub, other, price + store.near[TO, other, hub])
+            _offer(store, FROM, other, hub, token, price + store.near[FROM, token, hub])
 
 
 @inner
-def _offer_to_neighbours(store: Store, way: int, token: int, anchor: int, price: float) -> None:
-    """`token`, no anchor itself, has a new one-hop price to (from) the anchor: so has each of its neighbours one over it."""
-    anchors, start = len(store.hub), store.token[token, START]
+def _offer_to_neighbours(store: Store, way: int, token: int, hub: int, earlier: float, price: float) -> None:
+    """`token`, no hub itself, has a new one-hop price to (from) the hub: so has each of its neighbours one over it."""
+    hubs, start = store.near.shape[2], store.token[token, START]
+    for other in range(hubs):
+        beyond = store.near[1 - way, token, other]
+        if other != hub and beyond != -inf:
+            source, target = (other, hub) if way == TO else (hub, other)
+            _change_list(store, list_of(store, TWO, source, target), token, ABSENT, beyond + earlier, beyond + price)
     for link in range(start, start + store.token[token, DEGREE]):
         other, step = store.head[link], store.price[1 - way, link]
-        if step == -inf or other == anchor:
+        if step == -inf or other < hubs:
             continue
-        _offer(store, way, other, anchor, token, step + price)
-        if other < anchors:
-            continue
-        for hub in range(anchors):
-            beyond = store.near[1 - way, other, hub]
-            if hub != anchor and beyond != -inf:
-                _offer_hub_on(store, way, hub, anchor, other, token, beyond, step, price)
+        _offer(store, way, other, hub, token, step + price)
+        for end in range(hubs):
+            beyond = store.near[1 - way, other, end]
+            if end == hub or beyond == -inf:
+                continue
+            if way == TO:
+                row = list_of(store, THREE, end, hub)
+                _change_list(store, row, other, token, (beyond + step) + earlier, (beyond + step) + price)
+            else:
+                row = list_of(store, THREE, hub, end)
+                _change_list(store, row, token, other, (earlier + step) + beyond, (price + step) + beyond)
 
 
 @inner
-def _offer_between_hubs(store: Store, token: int, other: int, price: float) -> None:
-    for source in range(len(store.hub)):
+def _offer_between_hubs(store: Store, token: int, other: int, earlier: float, price: float) -> None:
+    """The link from `token` to `other`, both no hubs, has a new price: so have the ways over it between hubs."""
+    hubs = store.near.shape[2]
+    for source in range(hubs):
         before = store.near[FROM, token, source]
         if before == -inf:
             continue
-        for target in range(len(store.hub)):
+        for target in range(hubs):
             after = store.near[TO, other, target]
             if target != source and after != -inf:
-                _offer_hub(store, source, target, token, other, (before + price) + after)
+                row = list_of(store, THREE, source, target)
+                _change_list(store, row, token, other, (before + earlier) + after, (before + price) + after)
 
 
-# ---------------------------------------------------------------- tables
+# ---------------------------------------------------------------- two hops
 
 
 @inner
-def _offer(store: Store, way: int, token: int, anchor: int, over: int, price: float) -> None:
-    """Between `token` and the anchor, the way over `over` has this price now."""
-    best, second = store.via_token[way, token, anchor, 0], store.via_token[way, token, anchor, 1]
+def _offer(store: Store, way: int, token: int, hub: int, over: int, price: float) -> None:
+    """Between `token` and the hub, the way over `over` has this price now."""
+    best, second = store.via_token[way, token, hub, 0], store.via_token[way, token, hub, 1]
     if best == STALE:
         return
     if over != best and over != second:
         if price != -inf:
-            _insert(store, way, token, anchor, over, price)
+            _insert(store, way, token, hub, over, price)
         return
-    best_price, second_price = store.via[way, token, anchor, 0], store.via[way, token, anchor, 1]
+    best_price, second_price = store.via[way, token, hub, 0], store.via[way, token, hub, 1]
     if over == second:
         if _before(price, over, best_price, best):
-            store.via[way, token, anchor, 0], store.via[way, token, anchor, 1] = price, best_price
-            store.via_token[way, token, anchor, 0], store.via_token[way, token, anchor, 1] = over, best
+            store.via[way, token, hub, 0], store.via[way, token, hub, 1] = price, best_price
+            store.via_token[way, token, hub, 0], store.via_token[way, token, hub, 1] = over, best
         elif price >= second_price:
-            store.via[way, token, anchor, 1] = price
+            store.via[way, token, hub, 1] = price
         else:
-            store.via_token[way, token, anchor, 0] = STALE
+            store.via_token[way, token, hub, 0] = STALE
     elif second == NONE:  # the only way there is
-        store.via[way, token, anchor, 0] = price
+        store.via[way, token, hub, 0] = price
         if price == -inf:
-            store.via_token[way, token, anchor, 0] = NONE
+            store.via_token[way, token, hub, 0] = NONE
     elif _before(price, over, second_price, second):
-        store.via[way, token, anchor, 0] = price
+        store.via[way, token, hub, 0] = price
     else:
-        store.via_token[way, token, anchor, 0] = STALE
+        store.via_token[way, token, hub, 0] = STALE
 
 
 @inner
@@ -264,155 +281,225 @@ def _before(price: float, token: int, other_price: float, other: int) -> bool:
 
 
 @inner
-def _insert(store: Store, way: int, token: int, anchor: int, over: int, price: float) -> None:
+def _insert(store: Store, way: int, token: int, hub: int, over: int, price: float) -> None:
     """Keep a way that is not among the best two if it belongs there."""
-    best, second = store.via_token[way, token, anchor, 0], store.via_token[way, token, anchor, 1]
-    if best == NONE or _before(price, over, store.via[way, token, anchor, 0], best):
-        store.via[way, token, anchor, 1], store.via_token[way, token, anchor, 1] = (
-            store.via[way, token, anchor, 0],
-            best,
-        )
-        store.via[way, token, anchor, 0], store.via_token[way, token, anchor, 0] = price, over
-    elif second == NONE or _before(price, over, store.via[way, token, anchor, 1], second):
-        store.via[way, token, anchor, 1], store.via_token[way, token, anchor, 1] = price, over
+    best, second = store.via_token[way, token, hub, 0], store.via_token[way, token, hub, 1]
+    if best == NONE or _before(price, over, store.via[way, token, hub, 0], best):
+        store.via[way, token, hub, 1], store.via_token[way, token, hub, 1] = store.via[way, token, hub, 0], best
+        store.via[way, token, hub, 0], store.via_token[way, token, hub, 0] = price, over
+    elif second == NONE or _before(price, over, store.via[way, token, hub, 1], second):
+        store.via[way, token, hub, 1], store.via_token[way, token, hub, 1] = price, over
 
 
 @inner
-def refresh(store: Store, way: int, token: int, anchor: int) -> None:
-    """Look up the best two ways between `token` and the anchor over a token that is no anchor."""
-    anchors = len(store.hub)
+def _refresh(store: Store, way: int, token: int, hub: int) -> None:
+    """Look up the best two ways between `token`, no hub, and the hub over a token that is none either."""
+    hubs = store.near.shape[2]
     for place in range(2):
-        store.via[way, token, anchor, place], store.via_token[way, token, anchor, place] = -inf, NONE
-    # Between two anchors, whichever has fewer neighbours: both prices are in the neighbour's own rows.
-    across = token < anchors and store.token[anchor, DEGREE] < store.token[token, DEGREE]
-    centre = anchor if across else token
-    start = store.token[centre, START]
-    for link in range(start, start + store.token[centre, DEGREE]):
+        store.via[way, token, hub, place], store.via_token[way, token, hub, place] = -inf, NONE
+    start = store.token[token, START]
+    for link in range(start, start + store.token[token, DEGREE]):
         over = store.head[link]
-        if over >= anchors:
-            step = store.near[1 - way, over, token] if across else store.price[way, link]
-            price = step + store.near[way, over, anchor]
+        if over >= hubs:
+            price = store.price[way, link] + store.near[way, over, hub]
             if price != -inf:
-                _insert(store, way, token, anchor, over, price)
+                _insert(store, way, token, hub, over, price)
+
+
+# ---------------------------------------------------------------- lists between hubs
 
 
 @inner
-def _offer_hub(store: Store, source: int, target: int, first: int, second: int, price: float) -> None:
-    """From anchor `source` to anchor `target`, the way over `first` and `second` has this price now."""
-    best_first, best_second = store.hub_path[source, target, 0], store.hub_path[source, target, 1]
-    if best_first == STALE:
-        return
-    best = store.hub[source, target]
-    if best_first == first and best_second == second:
-        if price >= best:
-            store.hub[source, target] = price
-        else:
-            store.hub_path[source, target, 0] = STALE
-    elif price > best or (
-        price == best and price != -inf and (first < best_first or (first == best_first and second < best_second))
+def list_of(store: Store, hops: int, source: int, target: int) -> int:
+    """The row of the list of ways of two or three hops between two different hubs."""
+    hubs = store.near.shape[2]
+    return ((hops - 2) * hubs + source) * hubs + target
+
+
+@inner
+def _change_list(store: Store, row: int, first: int, second: int, earlier: float, price: float) -> None:
+    """The way over these tokens, which had the one price, has the other now."""
+    floor = store.list_floor[row]
+    if earlier > floor:
+        length = store.list_state[row, LENGTH] - 1
+        place = 0
+        while place < length and (
+            store.list_token[row, place, 0] != first or store.list_token[row, place, 1] != second
+        ):
+            place += 1
+        for following in range(place, length):
+            _copy_way(store, row, following + 1, following)
+        store.list_state[row, LENGTH], store.list_state[row, WORN] = length, 1
+    if price > floor:
+        if store.list_state[row, LENGTH] == ROOM_OF_LIST:
+            _shorten(store, row, LOOKED_UP)
+        if price > store.list_floor[row]:
+            _add_to_list(store, row, first, second, price)
+
+
+@inner
+def _add_to_list(store: Store, row: int, first: int, second: int, price: float) -> None:
+    place = store.list_state[row, LENGTH]
+    store.list_state[row, LENGTH] += 1
+    while place > 0 and (
+        _before(price, first, store.list_price[row, place - 1], store.list_token[row, place - 1, 0])
+        or (
+            price == store.list_price[row, place - 1]
+            and first == store.list_token[row, place - 1, 0]
+            and second < store.list_token[row, place - 1, 1]
+        )
     ):
-        store.hub[source, target] = price
-        store.hub_path[source, target, 0], store.hub_path[source, target, 1] = first, second
+        _copy_way(store, row, place - 1, place)
+        place -= 1
+    store.list_price[row, place] = price
+    store.list_token[row, place, 0], store.list_token[row, place, 1] = first, second
 
 
 @inner
-def _offer_hub_on(
-    store: Store, way: int, here: int, there: int, near: int, far: int, first: float, second: float, third: float
-) -> None:
-    """Offer the way between the anchors `here` and `there` over the tokens `near` here and `far` off, summed in the order of its hops."""
-    if way == TO:
-        _offer_hub(store, here, there, near, far, (first + second) + third)
-    else:
-        _offer_hub(store, there, here, far, near, (third + second) + first)
+def _copy_way(store: Store, row: int, source: int, target: int) -> None:
+    store.list_price[row, target] = store.list_price[row, source]
+    for place in range(2):
+        store.list_token[row, target, place] = store.list_token[row, source, place]
 
 
 @inner
-def _refresh_hub(store: Store, source: int, target: int) -> None:
-    """Look up the best way of three hops between two anchors over two tokens that are none."""
-    anchors = len(store.hub)
-    store.hub[source, target] = -inf
-    store.hub_path[source, target, 0] = store.hub_path[source, target, 1] = NONE
+def _shorten(store: Store, row: int, length: int) -> None:
+    """Keep at most so many ways; the floor is the best price that is given up, and no way at it is kept."""
+    floor = store.list_price[row, length]
+    while length > 0 and store.list_price[row, length - 1] == floor:
+        length -= 1
+    store.list_floor[row], store.list_state[row, LENGTH] = floor, length
+
+
+@inner
+def _collect(store: Store, row: int, first: int, second: int, price: float) -> None:
+    """While a list is looked up: keep the way if it is above the floor so far."""
+    if price > store.list_floor[row]:
+        _add_to_list(store, row, first, second, price)
+        if store.list_state[row, LENGTH] > LOOKED_UP:
+            _shorten(store, row, LOOKED_UP)
+
+
+@inner
+def look_up_list(store: Store, hops: int, source: int, target: int) -> None:
+    """Make a list anew from the neighbours of the hub that has fewer."""
+    hubs, row = store.near.shape[2], list_of(store, hops, source, target)
+    store.list_floor[row], store.list_state[row, LENGTH], store.list_state[row, WORN] = -inf, 0, 0
     way, here, there = TO, source, target
     if store.token[target, DEGREE] < store.token[source, DEGREE]:
         way, here, there = FROM, target, source
     start = store.token[here, START]
     for link in range(start, start + store.token[here, DEGREE]):
         token, step = store.head[link], store.price[way, link]
-        if step == -inf or token < anchors:
+        if step == -inf or token < hubs:
+            continue
+        if hops == 2:
+            price = step + store.near[way, token, there]
+            if price != -inf:
+                _collect(store, row, token, ABSENT, price)
             continue
         if store.via_token[way, token, there, 0] == STALE:
-            refresh(store, way, token, there)
-        # The two are summed in another order than in `_offer_hub`, hence the margin.
+            _refresh(store, way, token, there)
+        # Prices are summed in the order of the hops, here they are not: hence the margin.
         if store.via_token[way, token, there, 0] == NONE or (
-            step + store.via[way, token, there, 0] < store.hub[source, target] - 1e-9
+            step + store.via[way, token, there, 0] < store.list_floor[row] - 1e-9
         ):
             continue
         first = store.token[token, START]
         for further in range(first, first + store.token[token, DEGREE]):
             other = store.head[further]
             middle, last = store.price[way, further], store.near[way, other, there]
-            if other >= anchors and middle != -inf and last != -inf:
-                _offer_hub_on(store, way, here, there, token, other, step, middle, last)
+            if other < hubs or middle == -inf or last == -inf:
+                continue
+            if way == TO:
+                _collect(store, row, token, other, (step + middle) + last)
+            else:
+                _collect(store, row, other, token, (last + middle) + step)
+
+
+@inner
+def renew_list(store: Store, hops: int, source: int, target: int) -> None:
+    """Look a list up again where that can make it longer."""
+    row = list_of(store, hops, source, target)
+    if store.list_state[row, WORN] and store.list_floor[row] != -inf:
+        look_up_list(store, hops, source, target)
+
+
+@inner
+def _best_of_list(store: Store, hops: int, source: int, target: int, left_out: int) -> float:
+    """No way of the list's kind, not over `left_out`, has a better price."""
+    row = list_of(store, hops, source, target)
+    if store.list_state[row, LENGTH] < 2:
+        renew_list(store, hops, source, target)
+    for place in range(store.list_state[row, LENGTH]):
+        if store.list_token[row, place, 0] != left_out:
+            return store.list_price[row, place]
+    return store.list_floor[row]
 
 
 # ---------------------------------------------------------------- bounds
 
 
 @inner
-def best_via(store: Store, way: int, token: int, anchor: int, left_out: int) -> float:
-    """The best two-hop price between `token` and the anchor, over any token but `left_out` and anchors up to this one."""
-    if store.via_token[way, token, anchor, 0] == STALE:
-        refresh(store, way, token, anchor)
-    best = store.via[way, token, anchor, 1 if store.via_token[way, token, anchor, 0] == left_out else 0]
-    for over in range(anchor + 1, len(store.hub)):
+def best_via(store: Store, way: int, token: int, hub: int, left_out: int) -> float:
+    """No two-hop price between `token` and the hub, over any token but `left_out` and hubs up to this one, is better."""
+    hubs = store.near.shape[2]
+    if token < hubs:
+        source, target = (token, hub) if way == TO else (hub, token)
+        best = _best_of_list(store, TWO, source, target, left_out)
+    else:
+        if store.via_token[way, token, hub, 0] == STALE:
+            _refresh(store, way, token, hub)
+        best = store.via[way, token, hub, 1 if store.via_token[way, token, hub, 0] == left_out else 0]
+    for over in range(hub + 1, hubs):
         if over != token and over != left_out:
-            best = max(best, store.near[way, token, over] + store.near[way, over, anchor])
+            best = max(best, store.near[way, token, over] + store.near[way, over, hub])
     return best
 
 
 @inner
-def _best_of_three(store: Store, way: int, token: int, anchor: int, left_out: int) -> float:
-    """No three-hop price between `token` and the anchor is better than this; infinite where that would have to be searched for."""
-    anchors = len(store.hub)
-    if token >= anchors:
+def _best_of_three(store: Store, way: int, token: int, hub: int, left_out: int) -> float:
+    """No three-hop price between `token` and the hub is better than this; infinite where that would have to be searched for."""
+    hubs = store.near.shape[2]
+    if token >= hubs:
         return inf
-    source, target = (token, anchor) if way == TO else (anchor, token)
-    if store.hub_path[source, target, 0] == STALE:
-        _refresh_hub(store, source, target)
-    best = store.hub[source, target]
-    for over in range(anchor + 1, anchors):
+    source, target = (token, hub) if way == TO else (hub, token)
+    best = _best_of_list(store, THREE, source, target, ABSENT)
+    for over in range(hub + 1, hubs):
         if over in (token, left_out):
             continue
-        if store.via_token[way, token, over, 0] == STALE:
-            refresh(store, way, token, over)
-        best = max(best, store.via[way, token, over, 0] + store.near[way, over, anchor])
+        last = store.near[way, over, hub]
+        if last != -inf:
+            source, target = (token, over) if way == TO else (over, token)
+            best = max(best, _best_of_list(store, TWO, source, target, left_out) + last)
         if store.near[way, token, over] != -inf:
-            best = max(best, store.near[way, token, over] + best_via(store, way, over, anchor, token))
+            best = max(best, store.near[way, token, over] + best_via(store, way, over, hub, token))
     return best
 
 
 @inner
-def bound(store: Store, way: int, token: int, anchor: int, hops: int, left_out: int) -> float:
-    """No way of so many hops between `token` and the anchor, not by `left_out`, has a better price; 0 for no hops."""
+def bound(store: Store, way: int, token: int, hub: int, hops: int, left_out: int) -> float:
+    """No way of so many hops between `token` and the hub, not by `left_out`, has a better price; 0 for no hops."""
     if hops == 0:
         return 0.0
     if hops == 1:
-        return store.near[way, token, anchor]
+        return store.near[way, token, hub]
     if hops == 2:
-        return best_via(store, way, token, anchor, left_out)
-    return _best_of_three(store, way, token, anchor, left_out) if hops == 3 else inf
+        return best_via(store, way, token, hub, left_out)
+    return _best_of_three(store, way, token, hub, left_out) if hops == 3 else inf
 
 
 @entry
 def refresh_all(store: Store, tokens: int) -> None:
-    """Look up everything that is stale among the first `tokens` tokens."""
-    anchors = len(store.hub)
+    """Look up everything that is stale among the first `tokens` tokens, and all lists, so that what was once in them no longer shows."""
+    hubs = store.near.shape[2]
     for way in range(2):
         for token in range(tokens):
-            for anchor in range(anchors):
-                if store.via_token[way, token, anchor, 0] == STALE:
-                    refresh(store, way, token, anchor)
-    for source in range(anchors):
-        for target in range(anchors):
-            if store.hub_path[source, target, 0] == STALE:
-                _refresh_hub(store, source, target)
+            for hub in range(hubs):
+                if store.via_token[way, token, hub, 0] == STALE:
+                    _refresh(store, way, token, hub)
+    for hops in range(2, 4):
+        for source in range(hubs):
+            for target in range(hubs):
+                if source != target:
+                    look_up_list(store, hops, source, target)

@@ -33,6 +33,10 @@ _ROUNDING = 1e-9
 _NO_WAY = -inf
 
 
+class BadPrice(ValueError):
+    """A tradable pool whose price is no number; the message names the pool."""
+
+
 class Liquidity(NamedTuple):
     """The liquidity below the first tick of a pool and from each tick on, and the greatest of these up to, and from, each."""
 
@@ -53,7 +57,7 @@ class Offers(NamedTuple):
 def offers_of(pool: Pool, known: Liquidity | None = None) -> Offers:
     """What a pool offers; nothing if it may not be traded. `known`: the liquidity of an earlier state, used again where no tick changed.
 
-    Raises `ValueError` naming the pool where its family's answers are no prices.
+    Raises `BadPrice` naming the pool where its family's answers are no prices.
     """
     if not pool.tradable:
         directions = len(pool.tokens) * (len(pool.tokens) - 1)
@@ -71,7 +75,7 @@ def offers_of(pool: Pool, known: Liquidity | None = None) -> Offers:
         offers = Offers(prices, (inf,) * len(prices))
     for price, depth in zip(offers.prices, offers.depths, strict=True):
         if not (price < inf and depth > 0):
-            raise ValueError(
+            raise BadPrice(
                 f"{pool.FAMILY} pool 0x{pool.address.hex()} gives log prices {offers.prices} and depths {offers.depths}; those of a tradable pool are "
                 "numbers or minus infinity, and above zero: refuse the pool, or correct its family"
             )

@@ -2,11 +2,13 @@
 
 Three layers. **Arcs** are what pools offer: one for each pool and ordered pair of its tokens. **Links** are ordered token pairs with the best
 arc's price; the links of a token lie side by side, so that looking through a token's neighbours is reading one piece of memory.
-**Tables** hold, for each token and anchor, the best one-hop and two-hop price to and from the anchor.
+**Tables** hold, for each token and hub, the best one-hop and two-hop price to and from the hub, and between hubs the best ways there are.
+
+Hubs are the anchors, and further tokens with so many neighbours that looking through them would cost too much; no route starts in those. Hubs are
+the first tokens, anchors before others in configured order, so that the number of a hub is its rank.
 
 Prices are natural logarithms of base units out per base unit in, after fee, at zero size; minus infinity means that there is no way. All
-numbers that name tokens, links, arcs and pools are private to one store: nothing of them may show in a result. The anchors are the
-first tokens, in configured order, so that the number of an anchor is its rank.
+numbers that name tokens, links, arcs and pools are private to one store: nothing of them may show in a result.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ NONE, STALE = -1, -2
 #: First index of tables and walks with a direction: towards the anchor, from the anchor. Typed, since the compiler makes a function anew for
 #: each plain constant that it is called with.
 TO, FROM = np.int64(0), np.int64(1)
-ZERO, ONE = np.int64(0), np.int64(1)
+ZERO, ONE, TWO, THREE = np.int64(0), np.int64(1), np.int64(2), np.int64(3)
+ABSENT = np.int64(NONE)
 #: Columns of `token`: its first link, how many there are, how many have room.
 START, DEGREE, ROOM = 0, 1, 2
 #: Columns of `link`: the token it leads away from, the link of the other direction, the first arc of its chain.
@@ -30,6 +33,10 @@ TAIL, BACK, FIRST = 0, 1, 2
 LINK, NEXT, POOL = 0, 1, 2
 #: Columns of `offer`.
 PRICE, DEPTH = 0, 1
+#: Columns of `list_state`.
+LENGTH, WORN = 0, 1
+#: Ways that a list between two hubs has room for, and how many it gets when it is looked up.
+ROOM_OF_LIST, LOOKED_UP = 64, 32
 NO_WAY = -float("inf")
 
 Ints = NDArray[np.int64]
@@ -37,7 +44,7 @@ Floats = NDArray[np.float64]
 
 
 class Store(NamedTuple):
-    """Arrays only, and few of them: compiled code takes it whole. T tokens, L links, E arcs, K anchors; T, L and E have room to spare."""
+    """Arrays only, and few of them: compiled code takes it whole. T tokens, L links, E arcs, K hubs; T, L and E have room to spare."""
 
     #: (1,) links handed out so far.
     links: Ints
@@ -51,24 +58,31 @@ class Store(NamedTuple):
     price: Floats
     #: (E, 2) price and depth of an arc.
     offer: Floats
-    #: (T, K) the token's link with an anchor, NONE where there is none.
+    #: (T, K) the token's link with a hub, NONE where there is none.
     near_link: Ints
-    #: (2, T, K) one hop: token to anchor, anchor to token.
+    #: (2, T, K) one hop: token to hub, hub to token.
     near: Floats
-    #: (2, T, K, 2) two hops over a token that is no anchor: the best two over different tokens, and those tokens. Equal prices: lower number first.
+    #: (2, T, K, 2) two hops between a token and a hub over a token that is no hub: the best two over different tokens, and those tokens. Equal
+    #: prices: lower number first. Nothing for hubs themselves, they have lists.
     via: Floats
     via_token: Ints
-    #: (K, K) three hops from one anchor to another over two tokens that are no anchors, and (K, K, 2) those tokens.
-    hub: Floats
-    hub_path: Ints
+    #: Lists of the best ways between two hubs, over one token that is none (K*K lists), then over two (K*K lists), by the row that `list_of` gives.
+    #: (2*K*K,) a list holds all ways with a price above its floor, and no other; (2*K*K, 2) how many, and whether one was taken out since it was
+    #: looked up.
+    list_floor: Floats
+    list_state: Ints
+    #: (2*K*K, ROOM_OF_LIST) prices, best first; (.., 2) the tokens on the way, the second NONE on ways over one. Equal prices: lower numbers first.
+    list_price: Floats
+    list_token: Ints
 
 
-def empty(anchors: int) -> Store:
-    """A store of `anchors` anchors and nothing between them."""
-    return _allocate(max(64, anchors), 256, 256, anchors)
+def empty(hubs: int) -> Store:
+    """A store of so many hubs and nothing between them."""
+    return _allocate(max(64, hubs), 256, 256, hubs)
 
 
-def _allocate(tokens: int, links: int, arcs: int, anchors: int) -> Store:
+def _allocate(tokens: int, links: int, arcs: int, hubs: int) -> Store:
+    lists = 2 * hubs * hubs
     return Store(
         links=np.zeros(1, np.int64),
         token=np.zeros((tokens, 3), np.int64),
@@ -77,12 +91,14 @@ def _allocate(tokens: int, links: int, arcs: int, anchors: int) -> Store:
         head=np.full(links, NONE, np.int64),
         price=np.full((2, links), NO_WAY),
         offer=np.full((arcs, 2), NO_WAY),
-        near_link=np.full((tokens, anchors), NONE, np.int64),
-        near=np.full((2, tokens, anchors), NO_WAY),
-        via=np.full((2, tokens, anchors, 2), NO_WAY),
-        via_token=np.full((2, tokens, anchors, 2), NONE, np.int64),
-        hub=np.full((anchors, anchors), NO_WAY),
-        hub_path=np.full((anchors, anchors, 2), NONE, np.int64),
+        near_link=np.full((tokens, hubs), NONE, np.int64),
+        near=np.full((2, tokens, hubs), NO_WAY),
+        via=np.full((2, tokens, hubs, 2), NO_WAY),
+        via_token=np.full((2, tokens, hubs, 2), NONE, np.int64),
+        list_floor=np.full(lists, NO_WAY),
+        list_state=np.zeros((lists, 2), np.int64),
+        list_price=np.full((lists, ROOM_OF_LIST), NO_WAY),
+        list_token=np.full((lists, ROOM_OF_LIST, 2), NONE, np.int64),
     )
 
 
@@ -94,7 +110,7 @@ def with_room(store: Store, tokens: int, links: int, arcs: int) -> Store:
     ]
     if tuple(wanted) == now:
         return store
-    grown = _allocate(*wanted, len(store.hub))
+    grown = _allocate(*wanted, store.near.shape[2])
     for old, new in zip(store, grown, strict=True):
         new[tuple(slice(size) for size in old.shape)] = old
     return grown

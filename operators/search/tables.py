@@ -69,18 +69,22 @@ class Tables:
     """All known pools, with tables for each anchor. Pools that may not be traded are kept and found by `get`, but are in no route."""
 
     def __init__(
-        self, anchors: Sequence[bytes], pools: Iterable[Pool] = (), gas: Mapping[str, int] | None = None
+        self,
+        anchors: Sequence[bytes],
+        pools: Iterable[Pool] = (),
+        gas: Mapping[str, int] | None = None,
+        hubs: Iterable[bytes] = (),
     ) -> None:
-        """`anchors`: the one whose routes are listed first comes first. `gas`: least gas of a hop by family, for the cost of routes.
-
-        Raises `ValueError` for no anchor, or one that is named twice.
+        """`anchors`: the one whose routes are listed first comes first. `gas`: least gas of a hop by family, for the cost of routes. `hubs`: further
+        tokens that very many are traded against; naming them changes no result and makes the search faster. Each costs as much memory as an
+        anchor. Raises `ValueError` for no anchor, or one that is named twice.
         """
         if not anchors or len(set(anchors)) < len(anchors):
             raise ValueError(f"anchors must be at least one, each once: {[token.hex() for token in anchors]}")
         self.anchors = tuple(anchors)
         self._gas = dict(gas or {})
-        self._store = empty(len(anchors))
-        self._tokens = {token: number for number, token in enumerate(anchors)}
+        self._tokens = {token: number for number, token in enumerate(dict.fromkeys((*anchors, *hubs)))}
+        self._store = empty(len(self._tokens))
         self._pools: dict[bytes, Pool] = {}
         self._places: dict[bytes, _Place] = {}
         self._liquidity: dict[bytes, Liquidity] = {}

@@ -41,7 +41,7 @@ from schemas.settlements import Outcome, SettlementRecord
 from schemas.submissions import SubmissionRecord, SubmissionStatus
 from schemas.types import Signed, Wide
 
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 #: How many of our newest mined (and retracted) transactions are known beyond the recent blocks: a search flow that crashed
 #: with a bundle under way may announce its decision hours later.
 KEEP_OWN = 1024
@@ -63,13 +63,13 @@ class SettlementSettings:
 
 @dataclass
 class _Case:
-    """A decision with all that is known of it. `stated` is the last row; `born` the highest block when it was first heard
+    """A decision with all that is known of it. `cancelled` is why it was called off, if it was; `stated` is the last row; `born` the highest block when it was first heard
     of, None while there was no block."""
 
     born: int | None
     decision: Open | None = None
     sent: dict[str, Sent] = field(default_factory=dict)
-    cancelled: bool = False
+    cancelled: str = ""
     stated: SettlementRecord | None = None
 
 
@@ -107,12 +107,12 @@ class SettlementShard:
         self._targets.setdefault(record.target_block, {})[record.id] = None
         yield from self._state(case)
 
-    def on_cancel(self, decision_id: bytes) -> Iterator[SettlementRecord]:
-        """The head that a decision was made on has been reverted."""
+    def on_cancel(self, decision_id: bytes, reason: str = "head_reverted") -> Iterator[SettlementRecord]:
+        """A decision was called off: the head that it was made on has been reverted, or what it follows was replaced."""
         case = self._case(decision_id)
         if case is None or case.cancelled:
             return
-        case.cancelled = True
+        case.cancelled = reason
         yield from self._state(case)
 
     def on_submission(self, record: SubmissionRecord) -> Iterator[SettlementRecord]:
@@ -352,7 +352,8 @@ def _open(record: DecisionRecord) -> Open:
     call = record.chosen
     assert call is not None
     return Open(
-        record.id, record.chain, record.seq, record.event.value, record.target_block, call.target, call.sender,
+        record.id, record.chain, record.seq, record.event.value, record.target_block,
+        tuple(target.hash for target in call.targets), call.sender,
         tuple(hop.pool for hop in call.hops), call.hops[0].token_in, int(call.rate.wei), int(call.rate.units),
         call.gas_used, int(call.gross_wei), int(call.gas_cost), int(call.tip), int(call.net),
     )  # fmt: skip

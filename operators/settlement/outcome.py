@@ -11,7 +11,7 @@ from schemas.submissions import SubmissionStatus
 
 
 class Open(NamedTuple):
-    """A chosen decision as settlement keeps it. Amounts in wei; `pools` are those of its route. A base unit of its `anchor` token counts
+    """A chosen decision as settlement keeps it. Amounts in wei; `pools` are those of its route, `targets` the hashes of what it follows. A base unit of its `anchor` token counts
     `rate_wei / rate_units` wei."""
 
     decision_id: bytes
@@ -19,7 +19,7 @@ class Open(NamedTuple):
     seq: int
     event: str
     target_block: int
-    target: bytes
+    targets: tuple[bytes, ...]
     sender: bytes
     pools: tuple[bytes, ...]
     anchor: bytes
@@ -132,37 +132,37 @@ def explain_error(decision: Open, mined: Mined, realised: Realised, block: Block
 
 def _other_state(decision: Open, transaction: OwnTransaction, block: BlockFacts) -> str:
     """How the state that our transaction met was not the one it was simulated on."""
-    target_index = block.index_of(decision.target) if decision.target else None
-    if decision.target and (target_index is None or target_index > transaction.tx_index):
+    targets = [block.index_of(target) for target in decision.targets]
+    if any(index is None or index > transaction.tx_index for index in targets):
         return "target_not_before"
     for tx_index, pool in block.moves():
-        if tx_index < transaction.tx_index and tx_index != target_index and pool in decision.pools:
+        if tx_index < transaction.tx_index and tx_index not in targets and pool in decision.pools:
             return "pool_moved_before"
     return ""
 
 
 def without_inclusion(
-    decision: Open, sent: Sequence[Sent], cancelled: bool, block: BlockFacts | None
+    decision: Open, sent: Sequence[Sent], cancelled: str, block: BlockFacts | None
 ) -> tuple[Outcome, str]:
-    """The end of a decision that is not on chain. `block` is the target block as the chain has it, if it is known."""
+    """The end of a decision that is not on chain. `cancelled` says why it was called off, if it was; `block` is the target block as the chain has it, if it is known."""
     status = best_first(sent)[0].status if sent else None
     if status is None:
-        return (Outcome.CANCELLED, "head_reverted") if cancelled else (Outcome.UNKNOWN, "no_submission")
+        return (Outcome.CANCELLED, cancelled) if cancelled else (Outcome.UNKNOWN, "no_submission")
     if status in _NEVER_SENT:
         return _NEVER_SENT[status]
     if cancelled:
-        return Outcome.CANCELLED, "head_reverted"
+        return Outcome.CANCELLED, cancelled
     return Outcome.NOT_INCLUDED, _why_not(decision, status, block)
 
 
 def _why_not(decision: Open, status: SubmissionStatus, block: BlockFacts | None) -> str:
     if block is None:
         return "target_block_unknown"
-    if decision.target and not block.holds(decision.target):
+    if not all(block.holds(target) for target in decision.targets):
         return "target_not_mined"
     if any(transaction.sender == decision.sender for transaction in block.own):
         return "own_nonce_used"
-    target_index = block.index_of(decision.target) if decision.target else None
-    if any(index != target_index and pool in decision.pools for index, pool in block.moves()):
+    targets = [block.index_of(target) for target in decision.targets]
+    if any(index not in targets and pool in decision.pools for index, pool in block.moves()):
         return "pool_moved"
     return "ambiguous_answer" if status is SubmissionStatus.AMBIGUOUS else "lost"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import bytewax.operators as op
 from bytewax.dataflow import Stream
@@ -11,12 +11,18 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from operators.settlement.core import SettlementSettings, SettlementShard
 from operators.settlement.facts import BlockFacts
-from schemas.decisions import DecisionRecord
+from schemas.decisions import DecisionRecord, EventKind
 from schemas.settlements import SettlementRecord
 from schemas.submissions import SubmissionRecord
 
-#: The id of a decision whose head has been reverted.
-Cancel = bytes
+
+class Cancel(NamedTuple):
+    """A decision that a later one called off, and why."""
+
+    decision_id: bytes
+    reason: str
+
+
 Input = DecisionRecord | SubmissionRecord | BlockFacts | Cancel
 
 
@@ -34,7 +40,7 @@ class _Logic(StatefulBatchLogic[Input, SettlementRecord, tuple[Any, ...]]):
             elif isinstance(value, SubmissionRecord):
                 rows += self._core.on_submission(value)
             else:
-                rows += self._core.on_cancel(value)
+                rows += self._core.on_cancel(*value)
         return rows, StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> tuple[Any, ...]:
@@ -61,8 +67,9 @@ def settlement_join(
     def route(record: DecisionRecord | SubmissionRecord) -> Iterable[tuple[str, Input]]:
         if isinstance(record, DecisionRecord):
             yield shard_key(record.id, shards), record
+            reason = "head_reverted" if record.event is EventKind.REVERT else "target_replaced"
             for cancelled in record.cancels:
-                yield shard_key(cancelled, shards), cancelled
+                yield shard_key(cancelled, shards), Cancel(cancelled, reason)
         else:
             yield shard_key(record.decision_id, shards), record
 

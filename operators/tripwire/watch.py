@@ -114,7 +114,7 @@ class WatchShard:
         self._admit(message.pool)
         if message.kind is EventKind.BLOCK:
             self._journal.begin(message.number, message.block_hash)
-        self.graph.apply(message._replace(accounts=(), codes=()))
+        self.graph.apply(message._replace(accounts=()))
         if message.kind is EventKind.REVERT:
             return self._take_off(message)
         if message.kind is not EventKind.BLOCK:

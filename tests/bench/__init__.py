@@ -1,1 +1,8 @@
 """Benchmarks: each prints a table and returns numbers as JSON. No test fails on a time."""
+
+from __future__ import annotations
+
+from infra.runtime import compiled_code
+
+# Before any module of the search is imported, which is by a module of this package.
+compiled_code.keep_in_project()

@@ -15,8 +15,10 @@ from infra.devnet.market import ETHER, Market, Pair, Sender, confirm, deploy_mar
 from infra.devnet.node import Node, data, quantity, to_hex
 from infra.devnet.signer import Signer
 from operators.pools.uniswap_v2 import V2Pool
-from operators.search.cycles import Route, find_routes
-from operators.search.graph import Graph
+from operators.search.find import Found, find_routes
+from operators.search.net import GasModel, Terms
+from operators.search.prices import PAR
+from operators.search.tables import Tables
 from operators.simulation.model import AccountView, BlockEnv, Transaction, Witness
 
 _GAS = 600_000
@@ -94,8 +96,8 @@ def _make_case(node: Node) -> SwapCase:
     node.call("evm_setBlockGasLimit", hex(_BLOCK_GAS))
     mine(node)
     route = _three_hops(node, market)
-    payload = encode_execute(market.weth, route.amount_in, 1, [
-        Hop(hop.pool, hop.zero_for_one, int(hop.amount_out)) for hop in route.hops
+    payload = encode_execute(market.weth, route.trade.amount_in, 1, [
+        Hop(hop.hop.pool.address, hop.hop.token_in < hop.hop.token_out, hop.amount_out) for hop in route.trade.hops
     ])  # fmt: skip
     base_fee = quantity(node.call("eth_getBlockByNumber", "pending", False)["baseFeePerGas"])
     nonce = quantity(node.call("eth_getTransactionCount", to_hex(owner.address), "latest"))
@@ -130,12 +132,13 @@ def _part_prices(node: Node, market: Market, trader: Signer) -> None:
     confirm(node, [Sender(node, trader, market.chain_id).sign(market.router_of(pair), buy, value=amount)])
 
 
-def _three_hops(node: Node, market: Market) -> Route:
+def _three_hops(node: Node, market: Market) -> Found:
     held = zip(market.pairs, reserves(node, market.pairs), strict=True)
-    graph = Graph(V2Pool(p.address, p.token0, p.token1, _FEE_PIPS, *has) for p, has in held)
+    tables = Tables([market.weth], [V2Pool(p.address, p.token0, p.token1, _FEE_PIPS, *has) for p, has in held])
     everywhere = [pair.address for pair in market.pairs]
-    routes = find_routes(graph, everywhere, market.weth, 3, 0, 100 * ETHER, 1_000)
-    return next(route for route in routes if len(route.hops) == 3)
+    terms = Terms(GasModel(0, {}), 0, {market.weth: PAR}, {market.weth: 100 * ETHER})
+    routes = find_routes(tables, everywhere, terms, 3, 1_000).routes
+    return next(route for route in routes if len(route.legs) == 3)
 
 
 def _mined_and_undone(

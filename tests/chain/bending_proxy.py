@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import urllib.request
@@ -54,7 +55,9 @@ class BendingProxy:
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(content)
+                # A client that did not wait for the answer.
+                with contextlib.suppress(BrokenPipeError):
+                    self.wfile.write(content)
 
             def log_message(self, *_: Any) -> None:
                 pass

@@ -157,8 +157,8 @@ def _refused(o: OpportunityRecord) -> dict[str, Any]:
     return {"verdict": VerdictKind.REFUSED, "reason": "missing_slot", "gas_used": 0}
 
 
-def _unknown_pool(o: OpportunityRecord) -> dict[str, Any]:
-    return {"hops": (msgspec.structs.replace(o.hops[0], pool=b"\x66" * 20), *o.hops[1:])}
+def _other_call(o: OpportunityRecord) -> dict[str, Any]:
+    return {"data": b"\x66" * 4}
 
 
 def _other_head(o: OpportunityRecord) -> dict[str, Any]:
@@ -169,11 +169,11 @@ def _other_head(o: OpportunityRecord) -> dict[str, Any]:
 WRONG: tuple[tuple[Callable[[OpportunityRecord], dict[str, Any]], tuple[R, str]], ...] = (
     (_gas, (R.GAS_DIFFERS, "")),
     (_less, (R.PROFIT_DIFFERS, "")),
-    # The executor is asked for more than there is, and gives nothing.
-    (_more, (R.SUCCESS_DIFFERS, "")),
+    (_more, (R.PROFIT_DIFFERS, "")),
+    # The executor does not know what it is asked for.
+    (_other_call, (R.SUCCESS_DIFFERS, "")),
     (_reverted, (R.SUCCESS_DIFFERS, "")),
     (_refused, (R.ENGINE_REFUSED, "missing_slot")),
-    (_unknown_pool, (R.NODE_CANNOT, "pool_unknown")),
     (_other_head, (R.NODE_CANNOT, "head_mismatch")),
 )
 
@@ -192,7 +192,7 @@ def test_wrong_records_are_found_among_the_right_ones(world: World) -> None:
             return msgspec.structs.replace(record, **changes[record.id](record))
         return record
 
-    found = audits(audited(world.config, tamper))
+    found = audits(audited(world.config, tamper, patience_blocks=0))
     assert {key: (found[key].result, found[key].cause) for key in expected} == expected
     others = {audit.result for key, audit in found.items() if key not in expected}
     assert others <= {R.EQUAL, R.ENGINE_REFUSED}
@@ -232,8 +232,24 @@ def test_a_lying_node(world: World, change: Callable[[Any], dict[str, Any]], exp
 
 
 def test_an_alarm_commands_nothing_unless_told_to(world: World) -> None:
-    out = bent(world.config, _ours_bent(lambda call: {"logs": []}), rate=0.2)
+    out = bent(world.config, _ours_bent(lambda call: {"logs": []}), rate=0.2, patience_blocks=0)
     assert not [record for record in out if isinstance(record, CommandRecord)]
+
+
+def test_a_node_that_takes_back_what_it_said(world: World) -> None:
+    """As anvil does about the block that is being mined: it is asked again before anything is made of it."""
+    seen: set[str] = set()
+
+    def bend(method: str, params: list[Any], answer: dict[str, Any]) -> dict[str, Any]:
+        if method != "eth_simulateV1" or str(params) in seen:
+            return answer
+        seen.add(str(params))
+        return _ours_bent(lambda call: {"gasUsed": hex(int(call["gasUsed"], 16) + 1)})(method, params, answer)
+
+    found = audits(bent(world.config, bend, rate=0.2, patience_blocks=64, pause_on_alarm=True))
+    assert {audit.result for audit in found.values()} <= {R.EQUAL, R.ENGINE_REFUSED}
+    # Not all: a transaction that is announced twice on one head leads to the same question twice.
+    assert sum(a.detail.startswith("asked once before: gas") for a in found.values()) >= 10
 
 
 # ---------------------------------------------------------------- the node cannot
@@ -321,4 +337,5 @@ def test_a_head_that_is_gone(world: World) -> None:
     gone = {key for key, audit in found.items() if audit.head_number > tip - depth}
     assert gone and {found[key].result for key in gone} == {R.HEAD_GONE}
     assert all(found[key].node_verdict is NodeVerdict.NONE for key in gone)
-    assert {a.result for key, a in found.items() if key not in gone} <= {R.EQUAL, R.ENGINE_REFUSED}
+    # The block the new ones stand on is left out: anvil gives its successor a base fee that no rule gives it.
+    assert {a.result for a in found.values() if a.head_number < tip - depth} <= {R.EQUAL, R.ENGINE_REFUSED}

@@ -20,7 +20,7 @@ from infra.kafka.reading import read_records
 from infra.relays.bundle_sink import BundlePartition, BundleSink
 from infra.relays.signing import Signer, keccak
 from schemas.config import Config, KafkaConfig
-from schemas.decisions import GOLDEN, DecisionRecord
+from schemas.decisions import GOLDEN, DecisionRecord, Target
 from schemas.ids import with_id
 from schemas.opportunities import Strategy
 from schemas.record import Record
@@ -84,17 +84,17 @@ class Rig:
             chain_id=self.devnet.market.chain_id, nonce=nonce, to=self.token, gas=100_000, payload=payload, **fees
         )
 
-    def decision(self, amount: int, target_raw: bytes, gas_used: int = 60_000, gross: int = 10**17) -> DecisionRecord:
-        """To take `amount` of the user's token, behind `target_raw`, in the next block."""
+    def decision(self, amount: int, *raws: bytes, gas_used: int = 60_000, gross: int = 10**17) -> DecisionRecord:
+        """To take `amount` of the user's token, behind these transactions, in the next block."""
         node = self.devnet.anvil.node
         head, env = self.devnet.builder.head(), self.devnet.builder.next_env()
         user = self.devnet.market.signers()[0]
         assert GOLDEN.chosen is not None
         chosen = msgspec.structs.replace(
             GOLDEN.chosen,
-            strategy=Strategy.BACKRUN if target_raw else Strategy.CYCLE,
-            target=keccak(target_raw) if target_raw else b"",
-            target_raw=target_raw,
+            strategy=Strategy.BACKRUN if raws else Strategy.CYCLE,
+            target=keccak(raws[-1]) if raws else b"",
+            targets=tuple(Target(hash=keccak(raw), raw=raw) for raw in raws),
             sender=OWNER,
             to=self.token,
             nonce=quantity(node.call("eth_getTransactionCount", to_hex(OWNER), "latest")),
@@ -165,7 +165,7 @@ def test_certified_sent_included_and_gas_exact(rig: Rig) -> None:
 
 
 def test_without_its_target_it_fails_and_is_not_sent(rig: Rig) -> None:
-    (record,) = rig.run(rig.decision(10**24, b""))
+    (record,) = rig.run(rig.decision(10**24))
     assert record.status is Status.NOT_CERTIFIED and record.certificate.kind is Kind.FAILS
     assert "ours fails" in record.certificate.detail and record.sent_ns == 0
 

@@ -94,7 +94,7 @@ class Bench:
     def admit(self, records: list[PoolRecord]) -> None:
         for record in records:
             assert not record.refusal, record
-            self.watch.apply(ShardInput(0, 0, EventKind.POOL, 0, b"", 0, (), record, (), ()))
+            self.watch.apply(ShardInput(0, 0, EventKind.POOL, 0, b"", 0, (), record, ()))
 
     def logs_of(self, header: Header) -> list[Log]:
         async def read(node: Node) -> list[Log]:
@@ -115,7 +115,7 @@ class Bench:
     def event(self, kind: EventKind, header: Header, logs: list[Log]) -> ShardInput:
         keyed = tuple((log.address, log) for log in logs)
         return ShardInput(
-            header.number, 0, kind, header.number, header.hash, header.timestamp, keyed, None, (), ()
+            header.number, 0, kind, header.number, header.hash, header.timestamp, keyed, None, ()
         )  # fmt: skip
 
     def block(self, edit: Edit = as_it_is, *, traffic: bool = True) -> list[Record]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +19,8 @@ import schemas.logs
 import schemas.pools
 import schemas.witness
 from flows.search import build
+from operators.graph.codes import CODE_SHARDS
+from operators.simulation.hashes import keccak
 from schemas.blocks import BlockOp, BlockRecord
 from schemas.config import ChainConfig, Config, ExecutorConfig
 from schemas.decisions import DecisionRecord, EventKind
@@ -24,12 +29,14 @@ from schemas.logs import Log
 from schemas.plain import pack_plain
 from schemas.pools import PoolRecord, TokenInfo
 from schemas.record import Record
-from schemas.witness import AccountState
+from schemas.witness import AccountState, WitnessRecord
 
 ANCHOR, OWNER, EXECUTOR = b"\xc0" * 20, b"\x0a" * 20, b"\x0b" * 20
 TOKEN = b"\x9e" * 20
 POOLS = [bytes([i + 1]) * 20 for i in range(6)]
 SYNC = bytes.fromhex("1c411e9a96e071241c2f21f7726b17ae89e3cab4c78be50e062b03a9fffbbad1")
+#: Stops: a call succeeds and does nothing.
+EXECUTOR_CODE = b"\x00"
 EMPTY_CODE = bytes.fromhex("c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470")
 
 CONFIG = Config(
@@ -84,6 +91,25 @@ def events(seed: int) -> list[Event]:
     return out
 
 
+def events_with_codes(seed: int) -> list[Event]:
+    """The same, with the executor and its code in the first block, and codes of others in some of the later ones."""
+    rng, out = random.Random(seed), events(seed)
+    executor = AccountState(EXECUTOR, 1, bytes(32), keccak(EXECUTOR_CODE), b"")
+    for at, happened in enumerate(out):
+        if happened.kind is not EventKind.BLOCK:
+            continue
+        codes = tuple(rng.randbytes(50) for _ in range(rng.choice((0, 0, 1, 3))))
+        *others, witness = happened.parts
+        assert isinstance(witness, WitnessRecord)
+        witness = msgspec.structs.replace(
+            witness,
+            accounts=witness.accounts if at else (*witness.accounts, executor),
+            codes=codes if at else (EXECUTOR_CODE,),
+        )
+        out[at] = msgspec.structs.replace(happened, parts=(*others, witness))
+    return out
+
+
 def decisions(records: list[tuple[str, Record]]) -> list[DecisionRecord]:
     """By seq; the engine's workers write in no common order."""
     found = [record for _, record in records if isinstance(record, DecisionRecord)]
@@ -94,10 +120,27 @@ def sink(out: list[tuple[str, Record]]) -> TestingSink[tuple[str, Record]]:
     return TestingSink(out)
 
 
-def undisturbed(seed: int) -> list[DecisionRecord]:
+def undisturbed(
+    seed: int, make: Callable[[int], list[Event]] = events, config: Config = CONFIG
+) -> list[DecisionRecord]:
     out: list[tuple[str, Record]] = []
-    run_main(build(CONFIG, TestingSource(events(seed)), sink(out), TestingSink([])))
+    run_main(build(config, TestingSource(make(seed)), sink(out), TestingSink([])))
     return decisions(out)
+
+
+def unnamed(found: list[DecisionRecord]) -> list[DecisionRecord]:
+    """With their numbers for ids: the configuration is in the digest, and the digest in the id."""
+    names = {d.id: d.seq.to_bytes(32, "big") for d in found}
+    return [
+        msgspec.structs.replace(
+            d, id=names[d.id], config_digest=bytes(32), cancels=tuple(names[other] for other in d.cancels)
+        )
+        for d in found
+    ]
+
+
+def rejected(found: Iterable[DecisionRecord]) -> set[str]:
+    return {count.reason for d in found for count in d.rejected}
 
 
 def test_every_event_has_one_decision_and_some_found_something() -> None:
@@ -105,7 +148,7 @@ def test_every_event_has_one_decision_and_some_found_something() -> None:
     assert [d.seq for d in found] == list(range(len(events(1))))
     assert any(d.considered for d in found)
     # Nothing can be simulated without the executor's code in the witness: that is a typed refusal, not a guess.
-    reasons = {count.reason for d in found for count in d.rejected}
+    reasons = rejected(found)
     assert reasons and all(reason.startswith("refused:missing_") for reason in reasons), reasons
 
 
@@ -122,11 +165,34 @@ def test_workers_make_no_difference() -> None:
     assert decisions(out) == undisturbed(3)
 
 
+@pytest.mark.parametrize("shards", [1, 3, 64])
+def test_the_number_of_shards_makes_no_difference(shards: int) -> None:
+    config = CONFIG.model_copy(update={"search": CONFIG.search.model_copy(update={"shards": shards})})
+    assert unnamed(undisturbed(4, events_with_codes, config)) == unnamed(undisturbed(4, events_with_codes))
+
+
+def test_the_keys_of_saved_state_are_a_fixed_set(tmp_path: Path) -> None:
+    """However much there is to keep: what the engine does at the end of an epoch costs by the number of keys ever seen."""
+    happened, counts = events_with_codes(6), []
+    for till in (1, len(happened)):
+        folder = tmp_path / str(till)
+        folder.mkdir()
+        init_db_dir(folder, 1)
+        flow = build(CONFIG, TestingSource(happened[:till]), TestingSink([]), TestingSink([]))
+        run_main(flow, epoch_interval=timedelta(0), recovery_config=RecoveryConfig(folder))
+        with closing(sqlite3.connect(folder / "part-0.sqlite3")) as store:
+            counts.append(dict(store.execute("SELECT step_id, count(DISTINCT state_key) FROM snaps GROUP BY step_id")))
+    assert counts[0] == counts[1]
+    assert counts[1]["search.graph_state"] == CONFIG.search.shards
+    assert counts[1]["search.graph_state_codes"] == CODE_SHARDS
+
+
+@pytest.mark.parametrize("make", [events, events_with_codes])
 @pytest.mark.parametrize("seed", range(12))
-def test_crashes_make_no_difference(seed: int, tmp_path: Path) -> None:
+def test_crashes_make_no_difference(seed: int, make: Callable[[int], list[Event]], tmp_path: Path) -> None:
     init_db_dir(tmp_path, 1)
     rng = random.Random(seed)
-    items: list[Event | TestingSource.ABORT] = list(events(seed))
+    items: list[Event | TestingSource.ABORT] = list(make(seed))
     # One crash a run: the testing source miscounts behind a second sentinel. Chaos tests kill real flows many times.
     items.insert(rng.randrange(1, len(items)), TestingSource.ABORT())
     source = TestingSource(items, batch_size=rng.choice([1, 3, 10]))
@@ -137,7 +203,10 @@ def test_crashes_make_no_difference(seed: int, tmp_path: Path) -> None:
     by_seq: dict[int, DecisionRecord] = {}
     for decision in decisions(out):
         assert by_seq.setdefault(decision.seq, decision) == decision, "a repetition that differs"
-    assert list(by_seq.values()) == undisturbed(seed)
+    assert list(by_seq.values()) == undisturbed(seed, make)
+    # A code that got lost would be missed by name.
+    missed = any(reason.startswith("refused:missing_") for reason in rejected(by_seq.values()))
+    assert missed == (make is events)
 
 
 def test_after_a_reorg_the_state_is_that_of_the_chain_that_holds() -> None:

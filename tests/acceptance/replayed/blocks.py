@@ -18,10 +18,10 @@ _ABSENT = UnknownAccounts.ABSENT
 
 
 class Step(NamedTuple):
-    """A transaction of a block. `before`: all that is known of the state before it; `own`: what of that it reads or writes, where accounts
+    """A transaction of a block, at its place in it. `before`: all that is known of the state before it; `own`: what of that it reads or writes, where accounts
     that are not there do not exist; `fields`: as JSON-RPC tells it."""
 
-    index: int
+    position: int
     tx: Transaction
     fields: Mapping[str, Any]
     logs: tuple[Log, ...]
@@ -33,7 +33,13 @@ class ReplayedBlock:
     """A block, executed as a whole, and again transaction by transaction."""
 
     def __init__(
-        self, engine: RevmEngine, chain_id: int, fork: str, block: RecordedBlock, logs: tuple[tuple[Log, ...], ...], before: Witness
+        self,
+        engine: RevmEngine,
+        chain_id: int,
+        fork: str,
+        block: RecordedBlock,
+        logs: tuple[tuple[Log, ...], ...],
+        before: Witness,
     ) -> None:
         """`before`: the state before the first transaction. `fork` as the bundle names it, `logs` as recorded, by transaction."""
         self._engine = engine
@@ -80,7 +86,8 @@ def _own(state: Witness, effects: Effects) -> Witness:
     for address, key, before, _ in effects.slots:
         slots.setdefault(address, {})[key] = before
     accounts = {
-        address: state.accounts[address]._replace(slots=slots.get(address, {}))
+        # Not complete, also where the state's is: what this transaction leaves would hide the other slots.
+        address: state.accounts[address]._replace(slots=slots.get(address, {}), complete=False)
         for address in effects.accounts
         if address in state.accounts
     }

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from operators.pools.base import BadState
 from operators.pools.concentrated_storage import Layout, mapped, signed, slot_key
 from operators.pools.uniswap_v3 import V3Pool
 from operators.pools.v3_math.tick_math import MAX_TICK
@@ -87,11 +86,12 @@ def recorded_pool(
 
 def bounded(recorded: Recorded, pool: V3Pool) -> V3Pool:
     """A state of a recorded pool with nothing beyond what is known around its price; refused where nothing is."""
+    nothing = msgspec.structs.replace(pool, refusal=OUT_OF_RECORD, ticks=Ticks.of(()))
     place = bisect_right(recorded.unknown, pool.tick)
     low = max((recorded.lowest, *recorded.unknown[place - 1 : place]))
     high = min((recorded.highest, *recorded.unknown[place : place + 1]))
     if not low <= pool.tick < high:
-        return msgspec.structs.replace(pool, refusal=OUT_OF_RECORD, ticks=Ticks.of(()))
+        return nothing
     index = pool.ticks.index
     inside = [
         (index[position], pool.ticks.net(position))
@@ -100,11 +100,10 @@ def bounded(recorded: Recorded, pool: V3Pool) -> V3Pool:
     above_low = pool.liquidity - sum(net for tick, net in inside if tick <= pool.tick)
     below_high = above_low + sum(net for _, net in inside)
     closed = [(low, above_low), *inside, (high, -below_high)]
+    if above_low < 0 or below_high < 0:
+        return nothing
     # The sum of all positions at a tick is of no effect on quotes; it is only never below the net.
-    try:
-        ticks = Ticks.of((tick, net, max(1, abs(net))) for tick, net in closed if net or low < tick < high)
-    except ValueError as error:
-        raise BadState(f"{pool.FAMILY} 0x{pool.address.hex()}: {error}") from None
+    ticks = Ticks.of((tick, net, max(1, abs(net))) for tick, net in closed if net or low < tick < high)
     return msgspec.structs.replace(pool, ticks=ticks)
 
 

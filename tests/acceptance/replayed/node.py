@@ -34,7 +34,7 @@ class Mined(NamedTuple):
 
 
 class MinedBundle(NamedTuple):
-    """A bundle in a block of its own, and what the owner has more of a token behind it than before its last transaction."""
+    """A bundle in a block of its own, and what the owner has more of a token than before it."""
 
     transactions: tuple[Mined, ...]
     profit: int
@@ -97,7 +97,9 @@ class BlockNode:
             except RpcError as error:
                 raise NodeRefused(error.message) from error
             receipts = [node.call("eth_getTransactionReceipt", tx_hash) for tx_hash in hashes]
-            if None in receipts or [quantity(receipt["transactionIndex"]) for receipt in receipts] != list(range(len(hashes))):
+            if None in receipts or [quantity(receipt["transactionIndex"]) for receipt in receipts] != list(
+                range(len(hashes))
+            ):
                 node.call("anvil_dropAllTransactions")
                 raise NodeRefused("not all of the bundle is in the block, or not in its order")
             return MinedBundle(tuple(map(_mined, receipts)), self._balance(token) - before)
@@ -139,7 +141,5 @@ def _changes(
 
 
 def _mined(receipt: Mapping[str, Any]) -> Mined:
-    logs = tuple(
-        (data(log["address"]), tuple(map(data, log["topics"])), data(log["data"])) for log in receipt["logs"]
-    )
+    logs = tuple((data(log["address"]), tuple(map(data, log["topics"])), data(log["data"])) for log in receipt["logs"])
     return Mined(quantity(receipt["status"]) == 1, quantity(receipt["gasUsed"]), logs)

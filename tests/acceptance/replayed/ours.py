@@ -17,10 +17,9 @@ from flows.recorded_block import EXECUTOR
 from infra.devnet.genesis import Account
 from infra.devnet.signer import Signer
 from operators.pools.base import Pool
-from operators.search.find import Found
-from operators.search.sizing import TradedHop
+from operators.search.sizing import Trade, TradedHop
 from operators.simulation.balances import Holding
-from operators.simulation.engine import Engine, UnknownAccounts
+from operators.simulation.engine import Engine, Execution, UnknownAccounts
 from operators.simulation.hashes import EMPTY_CODE_HASH
 from operators.simulation.model import AccountView, BlockEnv, Transaction, Witness
 from operators.simulation.verdict import Report, Verdict
@@ -64,15 +63,19 @@ _THEM = Ours(bytes.fromhex("0dd5e1f5" + "00" * 15 + "02"), Signer.of_seed("recor
 
 
 class Outcome(NamedTuple):
-    """How a bundle ended: the verdicts of its transactions in order, the last one ours, and what the owner has more of the route's token."""
+    """How a bundle ended: its execution, with the verdicts in order, the last one of ours, and what the owner has more of the route's token."""
 
-    verdicts: tuple[Verdict, ...]
+    execution: Execution
     profit: int | None
 
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """In the order of the bundle."""
+        return self.execution.verdicts
 
-def transaction_of(route: Found, env: BlockEnv) -> Transaction:
-    """Our transaction for a route: it takes the exact gross, or reverts. Raises `NotEncodable`."""
-    trade = route.trade
+
+def transaction_of(trade: Trade, env: BlockEnv) -> Transaction:
+    """Our transaction for a sized route: it takes the exact gross, or reverts. Raises `NotEncodable`."""
     call = encode_route(trade.amount_in, trade.gross, [_asked(hop) for hop in trade.hops])
     return Transaction(
         sender=US.owner, to=US.executor, nonce=0, value=0, data=call, gas_limit=min(DecideConfig().max_gas, env.gas_limit),
@@ -117,7 +120,7 @@ def execute_behind(
         report = Report(holdings=(Holding(token, US.owner),))
         execution = engine.execute(witness, env, [*target, tx], unknown=UnknownAccounts.REFUSE, report=report)
         balances = execution.verdicts[-1].balances
-        outcomes.append(Outcome(execution.verdicts, balances[0].change if balances else None))
+        outcomes.append(Outcome(execution, balances[0].change if balances else None))
     return outcomes
 
 
@@ -148,4 +151,3 @@ def _witness(known: Witness, own: Witness, touched: _Slots, ours: _Slots) -> Wit
                 slots[key] = value
         accounts[address] = view._replace(slots=slots)
     return Witness(accounts, known.codes).layered(US.witness())
-

@@ -63,9 +63,9 @@ class BlockPools:
             if (pool := self.pools.get(address)) is not None
         )
 
-    def apply(self, logs: Iterable[Log], timestamp: int) -> list[Pool]:
-        """Take logs of one transaction; the pools that changed. One whose log is outside its family is known no longer."""
-        changed: dict[bytes, Pool] = {}
+    def apply(self, logs: Iterable[Log], timestamp: int) -> dict[bytes, Pool | None]:
+        """Take logs of one transaction; the pools that changed. One whose log is outside its family is known no longer: None."""
+        changed: dict[bytes, Pool | None] = {}
         for log in logs:
             for key in keys_of(log):
                 for address in self.listeners.named(key, log):
@@ -75,15 +75,14 @@ class BlockPools:
                     try:
                         changed[address] = self.pools[address] = (pool.at(timestamp) if pool.TIMED else pool).apply(log)
                     except BadLog as error:
+                        changed[address] = None
                         self.listeners.drop(pool)
                         del self.pools[address]
                         self.refusals[address] = f"bad_log_{error.reason}"
-        return list(changed.values())
+        return changed
 
 
-def pools_before(
-    engine: Engine, chain_id: int, state: Witness, env: BlockEnv, logs: Iterable[Log]
-) -> BlockPools:
+def pools_before(engine: Engine, chain_id: int, state: Witness, env: BlockEnv, logs: Iterable[Log]) -> BlockPools:
     """The pools in `state` that `logs` (of the block, or of several) are about."""
     logs = tuple(logs)
     found = BlockPools()
@@ -111,7 +110,9 @@ def _read_concentrated(
     found: BlockPools, asked: RecordedState, chain_id: int, state: Witness, logs: Iterable[Log], candidates: _Candidates
 ) -> None:
     addresses = [
-        address for address, families in candidates.items() if any(family.FAMILY in families for family in _CONCENTRATED)
+        address
+        for address, families in candidates.items()
+        if any(family.FAMILY in families for family in _CONCENTRATED)
     ]
     forks = {log.address for log in logs if log.topics[:1] == (PANCAKE_SWAP_TOPIC,)}
     facts, refusals = asked.carry_out({address: facts_of(address) for address in addresses})
@@ -151,7 +152,9 @@ def _named_ticks(address: bytes, logs: Iterable[Log]) -> set[int]:
     }
 
 
-def _read_others(found: BlockPools, asked: RecordedState, chain_id: int, env: BlockEnv, candidates: _Candidates) -> None:
+def _read_others(
+    found: BlockPools, asked: RecordedState, chain_id: int, env: BlockEnv, candidates: _Candidates
+) -> None:
     readings = {}
     for address, families in candidates.items():
         for name in families:

@@ -1,17 +1,16 @@
 """Every transaction of a recorded block as a pending one: the routes behind it, simulated, and mined on a node that holds the state before it.
 
-Each route found is a case: the bundle of target and route, executed by engine `revm` from the witness of both, must earn what the search said, and mined
-on the node it must earn the same to the wei, with the same gas and logs of both transactions. Refused: what the executor is not asked for, `reverted_…` where
-the route's own contracts refuse it (fees on transfers), `missing_…` where the state that it needs was not recorded, `unplayable` (no node with the
-block's rules), `node_…` where the node cannot repeat the target as the chain had it (it has no hashes of earlier blocks, no difficulty). A target that moves a
-pool and cannot be overlaid is a case as well: `target_…`. Targets and routes of each block go to stderr.
+Each route found is a case: the bundle of target and route, executed by engine `revm` from the witness of both, must earn what the search said, and
+mined on the node it must earn the same to the wei, with the same gas and logs of both transactions. Refused: what the executor is not asked for,
+`reverted_…` where the route's own contracts refuse it (fees on transfers), `missing_…` where the state that it needs was not recorded, `unplayable` and
+`no_node_installed`, `node_without_the_chain_behind` where the node does not repeat the target as the chain had it (it has no hashes of earlier blocks and no
+difficulty). A target that moves a pool and cannot be overlaid is a case as well: `target_…`. Targets and routes of each block go to stderr.
 
-Needs engine `revm` and the local node. `SLUICE_ACCEPTANCE_BLOCKS=N` takes N files spread over the folder, for a short run.
+Needs engine `revm` and the local node.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -25,9 +24,10 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.chain.raw_transactions import encode_hashed
-from infra.chain.transactions import TransactionRefused, decode
+from infra.chain.transactions import TransactionRefused, decode_raw
 from infra.devnet.genesis import UnplayableBlock
 from infra.ingest.pending_events import pending_record
+from infra.toolchain.paths import ToolMissing
 from operators.market.react import NotEncodable
 from operators.overlay.pending import Overlay, simulate_pending
 from operators.search.find import Found
@@ -47,7 +47,6 @@ from tests.acceptance.replayed.ours import US, Outcome, execute_behind, transact
 from tests.acceptance.replayed.pools import BlockPools, pools_before
 from tests.acceptance.result import SuiteResult, absent
 
-LIMIT = "SLUICE_ACCEPTANCE_BLOCKS"
 #: Routes behind one target, the best first.
 _ROUTES = 8
 _HEAD = b"\x05" * 32
@@ -75,17 +74,15 @@ class _Row:
 
 def run(data: Path) -> SuiteResult:
     """Every transaction of every replay bundle of V2 or V3 pools under `data`."""
-    paths = [path for path, bundle in replay_bundles(data) if bundle["pool_truth"]]
+    paths = [path for path, bundle in replay_bundles(data) if bundle.get("pool_truth")]
     if not paths:
         return absent()
     total, rows = SuiteResult(), []
     if not available():
         total.refuse("revm_not_built")
         return total
-    limit = int(os.environ.get(LIMIT, "0"))
-    chosen = [paths[at * len(paths) // limit] for at in range(limit)] if 0 < limit < len(paths) else paths
-    for number, path in enumerate(chosen, 1):
-        print(f"backruns: {number} of {len(chosen)}: {path.name}", file=sys.stderr)
+    for number, path in enumerate(paths, 1):
+        print(f"backruns: {number} of {len(paths)}: {path.name}", file=sys.stderr)
         for row in _of_bundle(path.name, parse(path, read(path))):
             rows.append(row)
             _add(total, row.result)
@@ -132,7 +129,9 @@ class _Targets:
                 self._row.moving += 1
                 self._target(step, stack)
                 changed = self._pools.apply(step.logs, self._block.env.timestamp)
-                self._market.put(map(self._pools.shown, changed))
+                self._market.put(self._pools.shown(pool) for pool in changed.values() if pool is not None)
+                for address in (address for address, pool in changed.items() if pool is None):
+                    self._market.drop(address)
 
     def _target(self, step: Step, stack: ExitStack) -> None:
         try:
@@ -144,9 +143,9 @@ class _Targets:
         if overlay.refusal or overlay.post is None:
             self._result.refuse(f"target_{overlay.refusal}".replace(":", "_"))
             return
-        with self._market.tables.overlay(map(self._pools.shown, overlay.pools)):
-            moved = [pool.address for pool in overlay.pools]
-            routes = self._market.routes(moved, self._block.env.base_fee, _ROUTES).routes
+        moved = [self._pools.shown(pool) for pool in overlay.pools]
+        with self._market.tables.overlay(moved):
+            routes = self._market.routes([pool.address for pool in moved], self._block.env.base_fee, _ROUTES).routes
         self._row.with_routes += bool(routes)
         good = [one for one in self._candidates(step, overlay.post, routes) if self._simulated(step, one)]
         if good and (node := self._node_for(step, len(good), stack)) is not None:
@@ -160,14 +159,21 @@ class _Targets:
             accounts=(), codes=(), packed=packed,
         )  # fmt: skip
         return simulate_pending(
-            self._engine, self._pools.get, self._pools.listeners, step.own.codes, _HEAD, self._block.env, pending, witness
+            self._engine,
+            self._pools.get,
+            self._pools.listeners,
+            step.own.codes,
+            _HEAD,
+            self._block.env,
+            pending,
+            witness,
         )
 
     def _candidates(self, step: Step, post: Witness, routes: Sequence[Found]) -> list[_Candidate]:
         encoded: list[tuple[Found, Transaction]] = []
         for route in routes:
             try:
-                encoded.append((route, transaction_of(route, self._block.env)))
+                encoded.append((route, transaction_of(route.trade, self._block.env)))
             except NotEncodable as error:
                 self._result.refuse(str(error))
         if not encoded:
@@ -180,7 +186,7 @@ class _Targets:
     def _simulated(self, step: Step, candidate: _Candidate) -> bool:
         """Whether a bundle can be held against a node; counted here if not."""
         target, ours = candidate.outcome.verdicts
-        truth = self._block.verdicts[step.index]
+        truth = self._block.verdicts[step.position]
         if (target.kind, target.gas_used, shape(target.logs)) != (truth.kind, truth.gas_used, shape(truth.logs)):
             self._fail(step, candidate, f"the target ends {target.kind} {target.reason} {target.detail}")
         elif ours.kind is VerdictKind.REFUSED:
@@ -188,7 +194,9 @@ class _Targets:
         elif ours.kind is not VerdictKind.SUCCESS:
             self._result.refuse(f"{ours.kind}_{ours.reason}".partition("(")[0])
         elif candidate.outcome.profit != candidate.route.trade.gross:
-            self._fail(step, candidate, f"it earns {candidate.outcome.profit}, {candidate.route.trade.gross} was promised")
+            self._fail(
+                step, candidate, f"it earns {candidate.outcome.profit}, {candidate.route.trade.gross} was promised"
+            )
         else:
             return True
         return False
@@ -199,9 +207,9 @@ class _Targets:
             if self._node is None:
                 folder = stack.enter_context(TemporaryDirectory(prefix="sluice-backruns-"))
                 self._node = stack.enter_context(BlockNode(self._block, Path(folder)))
-        except UnplayableBlock:
+        except (UnplayableBlock, ToolMissing) as error:
             for _ in range(routes):
-                self._result.refuse("unplayable")
+                self._result.refuse("unplayable" if isinstance(error, UnplayableBlock) else "no_node_installed")
             return None
         self._node.move(step.before)
         return self._node
@@ -235,18 +243,24 @@ class _Targets:
 
     def _fail(self, step: Step, candidate: _Candidate, what: str) -> None:
         legs = " ".join(f"0x{leg.pool.hex()}" for leg in candidate.route.legs)
-        where = f"{self._name} block {self._block.env.number} behind {step.index}"
+        where = f"{self._name} block {self._block.env.number} behind {step.position}"
         self._result.fail(f"{where}: {candidate.route.trade.amount_in} through {legs}: {what}")
 
 
 def _pending(chain_id: int, step: Step) -> PendingRecord:
-    return pending_record(chain_id, decode(encode_hashed(step.fields), chain_id), 0)
+    return pending_record(chain_id, decode_raw(encode_hashed(step.fields), chain_id), 0)
 
 
 def _signed(chain_id: int, tx: Transaction) -> bytes:
     tip = tx.priority_fee if tx.tx_type == 2 else None
     return US.signer.sign(
-        chain_id=chain_id, nonce=tx.nonce, to=tx.to, gas=tx.gas_limit, max_fee=tx.max_fee, max_priority_fee=tip, payload=tx.data
+        chain_id=chain_id,
+        nonce=tx.nonce,
+        to=tx.to,
+        gas=tx.gas_limit,
+        max_fee=tx.max_fee,
+        max_priority_fee=tip,
+        payload=tx.data,
     )
 
 

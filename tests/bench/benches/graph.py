@@ -12,11 +12,15 @@ from dataclasses import asdict
 from rich import box
 from rich.table import Table
 
+from operators.graph.codes import CODE_SHARDS
+from tests.bench.code_rows import LENGTH, CodeRow, code_shards
 from tests.bench.graph_rows import Measure, Row, graph_shards, measured
 from tests.bench.result import Result, Settings
 from tests.bench.synthetic_market import CHANGED, LOGS, TICKS
 
 SIZES, QUICK_SIZES = (1_000, 10_000, 100_000), (1_000, 10_000)
+#: Contract codes: of ten thousand pools there are no more, since pools of a family and many tokens share theirs.
+CODES = (1_000, 10_000)
 
 #: Who is measured. A rival is another function from a size to its row.
 CONTENDERS: tuple[Measure, ...] = (graph_shards,)
@@ -53,11 +57,25 @@ def run(settings: Settings) -> Result:
             table.add_row(row.name, f"{size:,}", *("" if v is None else format(v, form) for v, form in cells))
     result.tables.append(table)
     result.numbers["rows"] = [asdict(row) for row in rows]
+    codes = [code_shards(size) for size in CODES]
+    result.tables.append(_of_codes(codes))
+    result.numbers["codes"] = [asdict(row) for row in codes]
     result.notes += [
         f"The machine is shared: load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores at the end.",
         "bootstrap: every record as an event of its own over all shards; reading it from a node is the sequencer's and not in it. a log: decoded, "
         "dispatched and applied, as the difference between long and short blocks. a block: everything, with state digest and answers of all "
         "shards. memory: growth of the process. snapshot: packed and pickled, with the undo journal of 64 blocks; what the store writes is not in "
         "it. resume: unpickled and checked, with digests.",
+        "codes: all, as after a start or a resume; and the one key that a new code touches. An event without codes stores none.",
     ]
     return result
+
+
+def _of_codes(rows: list[CodeRow]) -> Table:
+    table = Table(title=f"contract codes of {LENGTH:,} bytes under {CODE_SHARDS} keys of their own", box=box.SIMPLE)
+    for name in ("codes", "snapshot\nms", "stored\nMB", "a new one\nms", "stored\nMB", "resume\nms"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        numbers = (row.snapshot * 1e3, row.stored / 1e6, row.new_snapshot * 1e3, row.new_stored / 1e6, row.resume * 1e3)
+        table.add_row(f"{row.size:,}", *(f"{number:,.2f}" for number in numbers))
+    return table

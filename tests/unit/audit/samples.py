@@ -11,7 +11,7 @@ from operators.audit.messages import Due, Head
 from schemas import blocks, decisions, opportunities, pending
 from schemas.audits import NodeVerdict
 from schemas.blocks import BlockOp, BlockRecord
-from schemas.decisions import DecisionRecord
+from schemas.decisions import DecisionRecord, Target
 from schemas.event import Event, assemble
 from schemas.ids import with_id
 from schemas.opportunities import OpportunityRecord, VerdictKind
@@ -24,7 +24,9 @@ PROFIT = int(opportunities.GOLDEN.gross)
 
 
 def opportunity(seq: int, index: int = 0, **changes: Any) -> OpportunityRecord:
-    return with_id(msgspec.structs.replace(opportunities.GOLDEN, chain=CHAIN, seq=seq, index=index, **changes))
+    return with_id(
+        msgspec.structs.replace(opportunities.GOLDEN, chain=CHAIN, seq=seq, index=index, **{"preceding": (), **changes})
+    )
 
 
 def refused_one(seq: int = 8) -> OpportunityRecord:
@@ -35,11 +37,13 @@ def reverted_one(seq: int = 8) -> OpportunityRecord:
     return opportunity(seq, verdict=VerdictKind.REVERTED, gas_used=0)
 
 
-def decision(seq: int, considered: int, chosen: OpportunityRecord | None = None) -> DecisionRecord:
+def decision(
+    seq: int, considered: int, chosen: OpportunityRecord | None = None, targets: tuple[Target, ...] = ()
+) -> DecisionRecord:
     call = None
     if chosen is not None:
         assert decisions.GOLDEN.chosen is not None
-        call = msgspec.structs.replace(decisions.GOLDEN.chosen, opportunity_id=chosen.id)
+        call = msgspec.structs.replace(decisions.GOLDEN.chosen, opportunity_id=chosen.id, targets=targets)
     made = msgspec.structs.replace(decisions.GOLDEN, chain=CHAIN, seq=seq, considered=considered, chosen=call)
     return with_id(made)
 
@@ -61,7 +65,7 @@ def pending_event(seq: int, raw: bytes = b"\x02raw") -> Event:
 
 
 def due(made: OpportunityRecord | None = None, head: Head = HEAD, chosen: bool = False) -> Due:
-    return Due(made or opportunity(8), head, b"", chosen, b"")
+    return Due(made or opportunity(8), head, (), chosen, b"")
 
 
 def ruling(**changes: Any) -> Ruling:

@@ -13,7 +13,7 @@ from operators.audit.join import Join, JoinSettings
 from operators.audit.messages import Due, Tick
 from operators.market.heads import Heads
 from schemas.blocks import BlockOp, BlockRecord
-from schemas.decisions import DecisionRecord
+from schemas.decisions import DecisionRecord, Target
 from schemas.event import Event
 from schemas.opportunities import OpportunityRecord
 from tests.unit.audit.samples import CHAIN, block, decision, opportunity, pending_event
@@ -40,21 +40,33 @@ def test_every_order_gives_the_same() -> None:
         join = Join(SETTINGS)
         join.on_event(block(0, 100))
         found = dues(feed(join, order))
-        assert [(d.opportunity, d.chosen, d.target_raw, bool(d.data)) for d in found] == [
-            (ours[0], False, b"raw", False), (ours[1], True, b"raw", True),
+        assert [(d.opportunity, d.chosen, d.targets, bool(d.data)) for d in found] == [
+            (ours[0], False, (b"raw",), False), (ours[1], True, (b"raw",), True),
         ]  # fmt: skip
         assert (join.events_ahead, join.records_ahead) == (1, 0)  # event 0 has no decision yet
 
 
+def test_what_comes_before_a_target_is_known_where_the_decision_tells_it() -> None:
+    first, second = Target(hash=b"\x01" * 32, raw=b"first"), Target(hash=opportunity(1).target, raw=b"second")
+    alone, behind = opportunity(1, 0, target=first.hash), opportunity(1, 1, preceding=(first.hash,))
+    for targets, told in (((first, second), [(b"first",), (b"first", b"second")]), ((), [None, None])):
+        join = Join(SETTINGS)
+        join.on_event(block(0, 100))
+        made = decision(1, 2, behind if targets else None, targets)
+        found = dues(feed(join, [pending_event(1, b"second"), alone, behind, made]))
+        assert [d.targets for d in found] == told
+        assert Join(SETTINGS, join.snapshot()).snapshot() == join.snapshot()
+
+
 def test_the_head_is_the_searchs_own() -> None:
     join, heads, event = Join(SETTINGS), Heads(CHAIN, "Prague", 12), block(0, 100)
-    (made,) = dues(feed(join, [event, opportunity(0), decision(0, 1)]))
+    (made,) = dues(feed(join, [event, opportunity(0, target=b""), decision(0, 1)]))
     part = event.parts[0]
     assert isinstance(part, BlockRecord)
     heads.move(part)
     env = heads.next_env()
     assert made.head == (part.hash, 100, env.timestamp, env.base_fee, env.gas_limit, env.coinbase)
-    assert made.target_raw == b""
+    assert made.targets == ()
 
 
 def test_repetitions_count_once() -> None:

@@ -126,6 +126,10 @@ def test_the_example_names_every_key_and_its_default(tmp_path: Path) -> None:
     optional = (
         "pools =",
         "start_block",
+        "anchors",
+        "gas_corrections",
+        "lender",
+        "deployer",
         "metrics_port",
         # Of the audit: by default the chain's.
         "http_url",

@@ -29,7 +29,7 @@ def route(index: int, gross: int, amount_in: int = 10**18, pool: bytes = b"\x06"
         Hop(pool, "uniswap_v2", True, ANCHOR, b"\x9e" * 20, Wide(amount_in), Wide(5)),
         Hop(bytes([index + 100]) * 20, "uniswap_v2", False, b"\x9e" * 20, ANCHOR, Wide(5), Wide(amount_in + gross)),
     )
-    return RouteFound(index, Strategy.CYCLE, b"", hops, gross)
+    return RouteFound(index, Strategy.CYCLE, (), hops, gross)
 
 
 def event(
@@ -38,7 +38,7 @@ def event(
     transaction = Transaction(OWNER, EXECUTOR, 4, 0, b"\1", 1_000_000, 10**9, 0)
     summary = EventSummary(
         seq=7, kind=kind, head_number=head, head_hash=head.to_bytes(32, "big"), block_hash=b"", target_block=head + 1,
-        base_fee=10**9, nonce=4, target_raw=b"", routes=routes, transactions=(transaction,) * len(routes), refusals=(),
+        base_fee=10**9, nonce=4, routes=routes, transactions=(transaction,) * len(routes), refusals=(),
         control=None, state_digest=b"\2" * 32,
     )  # fmt: skip
     return replace(summary, **more)  # type: ignore[arg-type]

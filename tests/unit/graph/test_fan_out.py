@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,8 +11,10 @@ import schemas.control
 import schemas.logs
 import schemas.pending
 import schemas.witness
-from operators.graph.messages import fan_out, shards_with_a_part
+from operators.graph.codes import CODE_SHARDS, answers_to, codes_by_shard, fan_out_codes
+from operators.graph.messages import fan_out, fan_out_parts, shards_with_a_part
 from operators.graph.step import _Split
+from schemas.control import ControlRecord
 from schemas.event import Event, assemble
 from schemas.logs import Log
 from schemas.record import Sequenced
@@ -36,6 +37,8 @@ heads: list[Sequenced] = [
 def event(
     head: Sequenced, known: tuple[AccountState, ...], new: tuple[bytes, ...], logs: tuple[Log, ...] = ()
 ) -> Event:
+    if isinstance(head, ControlRecord):
+        return assemble((head,))
     witness = msgspec.structs.replace(schemas.witness.GOLDEN, accounts=known, codes=new)
     return assemble((head, msgspec.structs.replace(schemas.logs.GOLDEN, logs=logs), witness))
 
@@ -49,23 +52,36 @@ def test_nobody_with_a_part_is_left_out(
     messages = [message for _, message in fan_out(happened, shards)]
     assert [message.shard for message in messages] == list(range(shards))
     for message in messages:
-        has_part = bool(message.logs or message.pool or message.accounts or message.codes)
+        has_part = bool(message.logs or message.pool or message.accounts)
         assert message.shard in asked or not has_part
 
 
-@pytest.mark.parametrize("head", [schemas.pending.GOLDEN, schemas.control.GOLDEN], ids=["pending", "control"])
-def test_what_is_no_state_of_the_chain_is_told_to_nobody_but_for_new_codes(head: Sequenced) -> None:
+@given(st.sampled_from(heads), accounts, codes, st.sampled_from((1, 4, 16)), st.booleans())
+def test_as_many_answer_as_are_waited_for(
+    head: Sequenced, known: tuple[AccountState, ...], new: tuple[bytes, ...], shards: int, first: bool
+) -> None:
+    happened = event(head, known, new)
+    states, of_codes = fan_out_parts(happened, shards, first), list(fan_out_codes(happened, shards, first))
+    asked = [message.shard for _, message in (*states, *of_codes)]
+    assert len(set(asked)) == len(asked) == answers_to(happened, shards, first)
+    published = () if isinstance(head, ControlRecord) else new
+    assert sorted(code for _, message in of_codes for code in message.codes) == sorted(published)
+    if first:
+        assert asked == list(range(shards + CODE_SHARDS))
+
+
+def test_what_is_no_state_of_the_chain_is_told_to_nobody_but_for_new_codes() -> None:
     state = AccountState(b"\x01" * 20, 1, None, None, b"")
-    if isinstance(head, type(schemas.pending.GOLDEN)):
-        assert not shards_with_a_part(event(head, (state,), ()), 16)
-        assert list(shards_with_a_part(event(head, (state,), (b"code",)), 16)) == [0]
-    else:
-        assert not shards_with_a_part(assemble((head,)), 16)
+    pending = event(schemas.pending.GOLDEN, (state,), (b"code",))
+    assert not shards_with_a_part(pending, 16)
+    assert list(codes_by_shard(pending).values()) == [(b"code",)]
+    assert not codes_by_shard(event(schemas.blocks.GOLDEN, (state,), ()))
+    assert not shards_with_a_part(event(schemas.control.GOLDEN, (), ()), 16)
 
 
 def test_the_first_event_of_a_process_is_told_to_all() -> None:
     pending = event(schemas.pending.GOLDEN, (), ())
-    split = _Split(8)
+    split = _Split(lambda event, to_all: fan_out_parts(event, 8, to_all))
     assert [keyed[1].shard for keyed in split(pending)] == list(range(8))
     assert not list(split(pending))
     assert [keyed[1].shard for keyed in split(event(schemas.blocks.GOLDEN, (), ()))] == list(range(8))

@@ -38,17 +38,15 @@ def sync(address: bytes, r0: int, r1: int) -> Log:
 
 def block(seq: int, number: int, logs: tuple[Log, ...] = (), accounts: tuple[AccountState, ...] = ()) -> ShardInput:
     keyed = tuple((log.address, log) for log in logs)
-    return ShardInput(
-        seq, 0, EventKind.BLOCK, number, number.to_bytes(32, "big"), 12 * number, keyed, None, accounts, ()
-    )
+    return ShardInput(seq, 0, EventKind.BLOCK, number, number.to_bytes(32, "big"), 12 * number, keyed, None, accounts)
 
 
 def revert(seq: int, number: int) -> ShardInput:
-    return ShardInput(seq, 0, EventKind.REVERT, number, number.to_bytes(32, "big"), 12 * number, (), None, (), ())
+    return ShardInput(seq, 0, EventKind.REVERT, number, number.to_bytes(32, "big"), 12 * number, (), None, ())
 
 
 def pool_event(seq: int, record: PoolRecord) -> ShardInput:
-    return ShardInput(seq, 0, EventKind.POOL, 0, b"", 0, (), record, (), ())
+    return ShardInput(seq, 0, EventKind.POOL, 0, b"", 0, (), record, ())
 
 
 def account(address: bytes, value: int, nonce: int | None = None) -> AccountState:
@@ -59,7 +57,7 @@ def state_of(shard: GraphShard) -> object:
     """Everything but the journal. Accounts of which nothing is known any more are as good as none."""
     pools = sorted((a, t.pool.to_plain(), t.reason, t.needs.slots, t.lost) for a, t in shard.pools.items())
     accounts = [(a, x.nonce, x.balance, x.code_hash, x.slots) for a, x in sorted(shard.accounts.items())]
-    return pools, [known for known in accounts if known[1:] != (None, None, None, {})], shard.codes, shard.digest
+    return pools, [known for known in accounts if known[1:] != (None, None, None, {})], shard.digest
 
 
 changes = st.lists(

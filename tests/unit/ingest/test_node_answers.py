@@ -7,7 +7,7 @@ import pytest
 
 from infra.chain import needs, token_facts
 from infra.chain.answers import HeaderAnswer, LogAnswer, Prestate, ReceiptAnswer, TracedAccount, TracedDiff
-from infra.chain.blocks import Header, check_receipts, decode_header
+from infra.chain.blocks import Header, check_receipts, decode_header, logs_of
 from infra.chain.errors import LieReason, NodeLied, RpcError
 from infra.chain.keccak import EMPTY_CODE_HASH, keccak
 from infra.chain.prestate import balance_steps, changed_in, decode_prestate, state_of
@@ -79,6 +79,45 @@ def test_lying_receipts_are_refused(bend: object, reason: LieReason) -> None:
     with pytest.raises(NodeLied) as lie:
         check_receipts(header(3, 63_000), bend(good()))  # type: ignore[operator]
     assert lie.value.reason is reason
+
+
+def with_log(bent: ReceiptAnswer, number: int, **fields: object) -> ReceiptAnswer:
+    logs = list(bent.logs)
+    logs[number] = msgspec.structs.replace(logs[number], **fields)
+    return msgspec.structs.replace(bent, logs=logs)
+
+
+def test_places_and_hashes_may_be_written_otherwise() -> None:
+    first, second, third = good()
+    shouted = with_log(first, 1, log_index="0x01", block_hash=name(HASH).upper().replace("0X", "0x"))
+    shouted = msgspec.structs.replace(shouted, transaction_index="0x00")
+    unhashed = with_log(third, 0, block_hash=None)
+    assert check_receipts(header(3, 63_000), [shouted, second, unhashed])[2].logs[0].log_index == 2
+
+
+def test_the_logs_of_a_contract_in_the_blocks_order() -> None:
+    receipts = [with_log(good()[0], 0, address=name(A), data="0x07"), *good()[1:]]
+    mined = check_receipts(header(3, 63_000), receipts)
+    assert [(log.tx_index, log.log_index) for log in logs_of(mined, {B})] == [(0, 1), (2, 2)]
+    (mine,) = logs_of(mined, {A})
+    assert (mine.address, mine.topics, mine.data) == (A, (word(1),), b"\x07") and mine == mined[0].logs[0]
+
+
+@pytest.mark.parametrize("fields", [{"topics": ["0x12"]}, {"topics": [name(word(1))] * 5}, {"data": "0xz"}])
+def test_a_log_without_the_form_of_one_is_a_lie_to_those_who_want_it(fields: dict[str, object]) -> None:
+    mined = check_receipts(header(3, 63_000), [with_log(good()[0], 0, address=name(A), **fields), *good()[1:]])
+    assert len(logs_of(mined, {B})) == 2
+    with pytest.raises(NodeLied) as lie:
+        logs_of(mined, {A})
+    assert lie.value.reason is LieReason.MALFORMED
+    with pytest.raises(NodeLied):
+        _ = mined[0].logs
+
+
+def test_a_log_of_no_address_is_a_lie_to_all() -> None:
+    mined = check_receipts(header(3, 63_000), [with_log(good()[0], 0, address="0x12"), *good()[1:]])
+    with pytest.raises(NodeLied):
+        logs_of(mined, {B})
 
 
 @pytest.mark.parametrize("field", ["number", "hash", "parent_hash", "timestamp", "miner"])

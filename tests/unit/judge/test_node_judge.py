@@ -65,9 +65,9 @@ def sound(method: str, params: list[Any]) -> Any:
     }
 
 
-def question(target_raw: bytes = b"", head: bytes = HEAD, data: bytes = b"\x01\x02") -> Question:
+def question(*targets: bytes, head: bytes = HEAD, data: bytes = b"\x01\x02") -> Question:
     block = NextBlock(101, 28, BASE_FEE - 1, "0x1c9c380", name(EXECUTOR), name(bytes(32)))
-    return Question(head, block, target_raw, OurCall(OWNER, EXECUTOR, data, 1_000_000))
+    return Question(head, block, targets, OurCall(OWNER, EXECUTOR, data, 1_000_000))
 
 
 def ask(

@@ -11,7 +11,7 @@ from hexbytes import HexBytes
 
 from infra.relays.signing import Signer, keccak
 from schemas.config import SecretRef
-from schemas.decisions import GOLDEN, DecisionRecord
+from schemas.decisions import GOLDEN, DecisionRecord, Target
 from schemas.ids import with_id
 from schemas.opportunities import Strategy
 from schemas.types import Wide
@@ -46,13 +46,14 @@ def user_raw(**changes: object) -> bytes:
 
 
 def decision(
-    *, target_raw: bytes | None = None, target_block: int | None = None, seq: int = 8, **chosen: object
+    *raws: bytes, cycle: bool = False, target_block: int | None = None, seq: int = 8, **chosen: object
 ) -> DecisionRecord:
-    """The golden decision with a choice that can be signed by OWNER_KEY; `target_raw` b"" for a cycle after a block."""
-    raw = user_raw() if target_raw is None else target_raw
+    """The golden decision with a choice that can be signed by OWNER_KEY: behind these transactions (by default one), or a `cycle` after a
+    block."""
+    targets = () if cycle else tuple(Target(hash=keccak(raw), raw=raw) for raw in raws or (user_raw(),))
     fields = {
-        "sender": OWNER, "target_raw": raw, "target": keccak(raw) if raw else b"",
-        "strategy": Strategy.BACKRUN if raw else Strategy.CYCLE, **chosen,
+        "sender": OWNER, "targets": targets, "target": targets[-1].hash if targets else b"",
+        "strategy": Strategy.BACKRUN if targets else Strategy.CYCLE, **chosen,
     }  # fmt: skip
     assert GOLDEN.chosen is not None
     choice = msgspec.structs.replace(GOLDEN.chosen, **fields)

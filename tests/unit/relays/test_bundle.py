@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from infra.relays.bundle import CannotBuild, Unbuildable, build_bundle, cancel_body, replacement_uuid, send_body
 from infra.relays.dialects import Dialect, dialect, dialects
 from infra.relays.signing import bundle_hash, keccak
+from schemas.decisions import Target
 from schemas.opportunities import Strategy
 from schemas.types import Wide
 from tests.unit.relays.samples import IDENTITY_KEY, OWNER, decision, nothing_chosen, recovered, signer, user_raw
@@ -35,7 +36,7 @@ def test_backrun_is_target_then_ours() -> None:
     bundle = build_bundle(made, OWNER_SIGNER)
     sent = params(send_body(bundle, FLASHBOTS))
     assert sent == {
-        "txs": ["0x" + made.chosen.target_raw.hex(), "0x" + bundle.ours.raw.hex()],
+        "txs": ["0x" + made.chosen.targets[0].raw.hex(), "0x" + bundle.ours.raw.hex()],
         "blockNumber": hex(made.target_block),
         "replacementUuid": replacement_uuid(made.id),
     }
@@ -44,7 +45,7 @@ def test_backrun_is_target_then_ours() -> None:
 
 
 def test_cycle_is_ours_alone() -> None:
-    bundle = build_bundle(decision(target_raw=b""), OWNER_SIGNER)
+    bundle = build_bundle(decision(cycle=True), OWNER_SIGNER)
     assert params(send_body(bundle, FLASHBOTS))["txs"] == ["0x" + bundle.ours.raw.hex()]
     assert bundle.hash == bundle_hash([bundle.ours.hash])
 
@@ -66,15 +67,16 @@ def test_what_is_signed_is_what_was_chosen() -> None:
 @given(
     nonce=st.integers(0, 2**32),
     block=st.integers(1, 2**40),
-    backrun=st.booleans(),
+    theirs=st.integers(0, 3),
     name=st.sampled_from(sorted(dialects())),
 )
-def test_ours_is_never_ahead(nonce: int, block: int, backrun: bool, name: str) -> None:
-    raw = user_raw(nonce=nonce) if backrun else b""
-    bundle = build_bundle(decision(target_raw=raw, target_block=block, nonce=nonce), OWNER_SIGNER)
+def test_ours_is_never_ahead(nonce: int, block: int, theirs: int, name: str) -> None:
+    raws = [user_raw(nonce=nonce + later) for later in range(theirs)]
+    bundle = build_bundle(decision(*raws, cycle=not raws, target_block=block, nonce=nonce), OWNER_SIGNER)
     sent = params(send_body(bundle, dialects()[name]))
     assert isinstance(sent["txs"], list)
-    assert [recovered(tx) == OWNER for tx in sent["txs"]] == ([False, True] if backrun else [True])
+    assert [recovered(tx) == OWNER for tx in sent["txs"]] == [*[False] * theirs, True]
+    assert sent["txs"][:-1] == ["0x" + raw.hex() for raw in raws]
     # Fields that may be left out are left out: no null, no zero, nothing that was not asked for.
     assert set(sent) <= {"txs", "blockNumber", "replacementUuid", "uuid"}
     assert all(sent.values()) and sent["blockNumber"] == hex(block)
@@ -116,8 +118,8 @@ def test_legacy_form_for_chains_without_base_fee() -> None:
         ({"sender": b"\x0a" * 20}, Unbuildable.WRONG_SENDER),
         ({"target": b"\x01" * 32}, Unbuildable.TARGET_MISMATCH),
         ({"target": b""}, Unbuildable.TARGET_MISSING),
-        ({"target_raw": b"", "strategy": Strategy.CYCLE, "target": b"\x01" * 32}, Unbuildable.TARGET_MISSING),
-        ({"target_raw": b"", "strategy": Strategy.BACKRUN}, Unbuildable.TARGET_MISSING),
+        ({"cycle": True, "target": b"\x01" * 32}, Unbuildable.TARGET_MISSING),
+        ({"cycle": True, "strategy": Strategy.BACKRUN}, Unbuildable.TARGET_MISSING),
         ({"max_fee": Wide(10**10 - 1)}, Unbuildable.FEE_TOO_LOW),
         ({"priority_fee": Wide(13 * 10**9)}, Unbuildable.FEE_TOO_LOW),
     ],
@@ -139,11 +141,11 @@ def test_a_target_altered_by_one_bit_is_noticed() -> None:
         altered = bytearray(raw)
         altered[position] ^= 1
         with pytest.raises(CannotBuild, match="target_mismatch"):
-            build_bundle(decision(target_raw=bytes(altered), target=keccak(raw)), OWNER_SIGNER)
+            build_bundle(decision(targets=(Target(hash=keccak(raw), raw=bytes(altered)),), target=keccak(raw)), OWNER_SIGNER)
 
 
 def test_a_bundle_above_the_relays_limit_is_refused() -> None:
-    bundle = build_bundle(decision(target_raw=user_raw(data=b"\x01" * 299_950, gas=30_000_000)), OWNER_SIGNER)
+    bundle = build_bundle(decision(user_raw(data=b"\x01" * 299_950, gas=30_000_000)), OWNER_SIGNER)
     with pytest.raises(CannotBuild, match="300000"):
         send_body(bundle, FLASHBOTS)
 

@@ -12,7 +12,7 @@ from eth_account import Account
 from infra.relays.certificate import Certifier, Judgement, read_simulation
 from infra.relays.node import Node, NodeTrouble
 from infra.runtime.ports import free_port
-from schemas.decisions import ChosenCall, DecisionRecord
+from schemas.decisions import ChosenCall, DecisionRecord, Target
 from schemas.submissions import CertificateKind as Kind
 from tests.unit.relays.misbehaving_server import Behave, Seen, says, serving
 from tests.unit.relays.samples import USER_KEY, decision, user_raw, wide
@@ -38,7 +38,9 @@ def block(*calls: Any, number: int = DECISION.target_block, base_fee: int = BASE
     return [{"number": hex(number), "baseFeePerGas": hex(base_fee), "calls": list(calls)}]
 
 
-def judge(node: dict[str, Any], made: DecisionRecord = DECISION, budget_s: float = 1.0) -> tuple[Judgement, list[Seen]]:
+def judge(
+    node: dict[str, Any], made: DecisionRecord = DECISION, budget_s: float = 1.0, signed: tuple[bytes, ...] = ()
+) -> tuple[Judgement, list[Seen]]:
     """The judgement from a node that answers each method as told: a result, or a whole behaviour."""
     answers = {"eth_getBlockByHash": BLOCK, "eth_feeHistory": FEES, "eth_simulateV1": block(TARGET_OK, ours()), **node}
 
@@ -49,7 +51,7 @@ def judge(node: dict[str, Any], made: DecisionRecord = DECISION, budget_s: float
     async def run(url: str) -> Judgement:
         client = Node(url, budget_s)
         try:
-            return await Certifier(client, budget_s).judge(made)
+            return await Certifier(client, budget_s).judge(made, signed)
         finally:
             await client.close()
 
@@ -80,7 +82,7 @@ def test_agrees_and_what_was_asked() -> None:
 
 
 def test_a_cycle_has_one_call() -> None:
-    judgement, seen = judge({"eth_simulateV1": block(ours())}, decision(target_raw=b""))
+    judgement, seen = judge({"eth_simulateV1": block(ours())}, decision(cycle=True))
     assert judgement.certificate.kind is Kind.AGREES
     assert len(seen[-1].call["params"][0]["blockStateCalls"][0]["calls"]) == 1
 
@@ -185,7 +187,7 @@ def test_unavailable_is_sent_and_says_why(node: dict[str, Any], trouble: str) ->
 
 def test_a_target_of_an_unknown_type() -> None:
     judgement, _ = judge(
-        {}, msgspec.structs.replace(DECISION, chosen=msgspec.structs.replace(CHOSEN, target_raw=b"\x05\xc0"))
+        {}, msgspec.structs.replace(DECISION, chosen=msgspec.structs.replace(CHOSEN, targets=(Target(hash=CHOSEN.target, raw=b"\x05\xc0"),)))
     )
     assert judgement.certificate.detail.startswith("target_unreadable:")
 
@@ -225,5 +227,56 @@ def test_reading_is_pure() -> None:
 
 def test_all_target_types_can_be_asked_about() -> None:
     for raw in (user_raw(), user_raw(nonce=0), user_raw(data=b"")):
-        judgement, _ = judge({}, decision(target_raw=raw))
+        judgement, _ = judge({}, decision(raw))
         assert judgement.certificate.kind is Kind.AGREES
+
+
+# ---------------------------------------------------------------- nodes with eth_callBundle instead
+
+SIGNED = (b"\x02target", b"\x02ours")
+NO_SIMULATION = {"eth_simulateV1": error(-32601, "the method eth_simulateV1 does not exist")}
+
+
+def bundle(gas: Any = CHOSEN.gas_used, state: Any = DECISION.head_number, **ours_too: Any) -> dict[str, Any]:
+    results = [{"gasUsed": 21_000, "txHash": "0x01"}, {"gasUsed": gas, "txHash": "0x02", **ours_too}]
+    return {"results": results, "stateBlockNumber": state, "totalGasUsed": 0}
+
+
+def by_bundle(answer: Any) -> tuple[Judgement, list[Seen]]:
+    return judge({**NO_SIMULATION, "eth_callBundle": answer}, signed=SIGNED)
+
+
+def test_a_node_with_bundles_instead_of_simulation() -> None:
+    judgement, seen = by_bundle(bundle())
+    assert judgement.sendable and judgement.certificate.kind is Kind.AGREES
+    assert judgement.certificate.method == "eth_callBundle"
+    assert seen[-1].call["params"] == [
+        {
+            "txs": ["0x" + raw.hex() for raw in SIGNED], "blockNumber": hex(DECISION.target_block),
+            "stateBlockNumber": hex(DECISION.head_number), "timestamp": 1_700_000_012,
+        }
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "sendable"),
+    [
+        (bundle(hex(CHOSEN.gas_used), hex(DECISION.head_number)), Kind.AGREES, True),
+        (bundle(CHOSEN.gas_used + 7), Kind.DIFFERS, True),
+        (bundle(error="execution reverted", revert="0xdead"), Kind.FAILS, False),
+        (bundle(state=1), Kind.UNAVAILABLE, True),
+        (bundle("many"), Kind.UNAVAILABLE, True),
+        ({"results": []}, Kind.UNAVAILABLE, True),
+        ([], Kind.UNAVAILABLE, True),
+        (error(-32601, "the method eth_callBundle does not exist"), Kind.UNAVAILABLE, True),
+    ],
+)
+def test_what_a_node_with_bundles_says(answer: Any, kind: Kind, sendable: bool) -> None:
+    judgement, _ = by_bundle(answer)
+    assert (judgement.certificate.kind, judgement.sendable) == (kind, sendable)
+
+
+def test_without_a_signature_there_is_no_bundle_to_ask_about() -> None:
+    judgement, seen = judge({**NO_SIMULATION, "eth_callBundle": bundle()})
+    assert judgement.certificate.kind is Kind.UNAVAILABLE
+    assert "eth_callBundle" not in [one.call["method"] for one in seen]

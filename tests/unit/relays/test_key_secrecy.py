@@ -79,4 +79,4 @@ def test_a_missing_secret_says_where_it_was_looked_for() -> None:
 def test_signed_bytes_are_in_no_repr() -> None:
     bundle = build_bundle(decision(), signer())
     assert bundle.ours.raw.hex()[:60] not in repr(bundle) and repr(bundle.ours.raw)[2:30] not in repr(bundle)
-    assert repr(bundle.target_raw)[2:30] not in repr(bundle)
+    assert repr(bundle.targets[0].raw)[2:30] not in repr(bundle)

@@ -65,7 +65,7 @@ def weighted(rnd: random.Random) -> WeightedPool:
 def quotes(pool: Pool, token_in: bytes, token_out: bytes) -> Iterator[tuple[int, int]]:
     """Inputs over all orders of magnitude, with what they buy."""
     most = pool.limits(token_in, token_out).amount_in
-    for tenth in range(0, 10 * len(str(most))):
+    for tenth in range(10 * len(str(most))):
         amount = int(10 ** (tenth / 10))
         if amount <= most:
             try:
@@ -86,7 +86,9 @@ def test_no_input_buys_more(make: object, seed: int) -> None:
         assert depth < inf
         for amount, bought in quotes(pool, *direction):
             # In exact fractions but for the exponential, which is good to 15 digits.
-            assert bought <= Fraction(exp(price)) * amount / (1 + Fraction(amount) / Fraction(depth)) * (1 + Fraction(1, 10**12))
+            assert bought <= Fraction(exp(price)) * amount / (1 + Fraction(amount) / Fraction(depth)) * (
+                1 + Fraction(1, 10**12)
+            )
 
 
 def test_depths_are_not_far_from_the_truth() -> None:
@@ -108,7 +110,19 @@ def test_depths_are_not_far_from_the_truth() -> None:
 
 def test_pools_without_a_proof_have_no_depth_and_silent_pools_no_price() -> None:
     ramp = (20_000, 20_000, 0, 0)
-    state = (address(4), (A, B), (10**18,) * 2, "base", (10**24, 2 * 10**24), ramp, 4_000_000, 5 * 10**9, 10**24, 1000, "")
+    state = (
+        address(4),
+        (A, B),
+        (10**18,) * 2,
+        "base",
+        (10**24, 2 * 10**24),
+        ramp,
+        4_000_000,
+        5 * 10**9,
+        10**24,
+        1000,
+        "",
+    )
     curve = CurvePool.from_plain(state)
     assert offers_of(curve) == ((curve.log_price(A, B), curve.log_price(B, A)), (inf, inf), None)
     silent = V2Pool(address(1), A, B, 3000, 10**20, 10**20, "suspended")

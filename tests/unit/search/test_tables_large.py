@@ -42,7 +42,9 @@ def check(pools: Sequence[Pool], anchors: Sequence[bytes], max_hops: int) -> int
     return cycles
 
 
-@pytest.mark.parametrize(("seed", "anchors", "max_hops", "noise"), [(1, 5, 4, 0.001), (2, 1, 4, 0.001), (3, 5, 3, 0.003), (4, 5, 5, 0.0005)])
+@pytest.mark.parametrize(
+    ("seed", "anchors", "max_hops", "noise"), [(1, 5, 4, 0.001), (2, 1, 4, 0.001), (3, 5, 3, 0.003), (4, 5, 5, 0.0005)]
+)
 def test_every_pool_of_a_random_market_of_a_thousand(seed: int, anchors: int, max_hops: int, noise: float) -> None:
     market = Market(seed, 1000, 500, anchors, noise)
     assert check(market.pools, market.anchors, max_hops) > 10_000

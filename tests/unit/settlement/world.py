@@ -11,7 +11,7 @@ from operators.settlement.facts import TRANSFER, BlockFacts, block_facts
 from schemas import decisions as d
 from schemas import submissions as s
 from schemas.blocks import BlockOp, BlockRecord
-from schemas.decisions import ChosenCall, DecisionRecord, EventKind
+from schemas.decisions import ChosenCall, DecisionRecord, EventKind, Target
 from schemas.event import Event, assemble
 from schemas.ids import with_id
 from schemas.logs import Log, LogsRecord
@@ -50,6 +50,7 @@ def decision(
     target_block: int,
     *,
     target: bytes = b"",
+    before: tuple[bytes, ...] = (),
     gross: int = GROSS,
     kind: EventKind = EventKind.BLOCK,
     cancels: tuple[bytes, ...] = (),
@@ -62,7 +63,7 @@ def decision(
     gas_cost, tip = GAS * BASE_FEE, GAS * TIP_PER_GAS
     call = ChosenCall(
         opportunity_id=h("opportunity", seq), strategy=Strategy.BACKRUN if target else Strategy.CYCLE, target=target,
-        target_raw=b"\x02", hops=hops, sender=OWNER, to=EXECUTOR, nonce=0, gas_limit=2 * GAS,
+        targets=tuple(Target(hash=one, raw=b"\x02") for one in (*before, target) if one), hops=hops, sender=OWNER, to=EXECUTOR, nonce=0, gas_limit=2 * GAS,
         max_fee=Wide(BASE_FEE + TIP_PER_GAS), priority_fee=Wide(TIP_PER_GAS), data=b"", gas_used=GAS, base_fee=BASE_FEE,
         gross=Wide(gross), rate=rate, gross_wei=Wide(rate.in_wei(gross)), gas_cost=Wide(gas_cost), tip=Wide(tip),
         net=Signed(rate.in_wei(gross) - gas_cost - tip),

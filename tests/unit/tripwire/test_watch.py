@@ -39,7 +39,7 @@ def sync(address: bytes, reserve: int) -> Log:
 def block(number: int, *logs: Log, fork: int = 0) -> ShardInput:
     keyed = tuple((log.address, log) for log in logs)
     return ShardInput(
-        number, 0, EventKind.BLOCK, number, bytes([fork, number]) * 16, 12 * number, keyed, None, (), ()
+        number, 0, EventKind.BLOCK, number, bytes([fork, number]) * 16, 12 * number, keyed, None, ()
     )  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def revert(number: int, fork: int = 0) -> ShardInput:
 
 
 def pool(record: PoolRecord) -> ShardInput:
-    return ShardInput(0, 0, EventKind.POOL, 0, b"", 0, (), record, (), ())
+    return ShardInput(0, 0, EventKind.POOL, 0, b"", 0, (), record, ())
 
 
 def shard(settings: WatchSettings = ALL, number: int = 0) -> WatchShard:

@@ -20,8 +20,10 @@ def test_every_record_has_the_key_the_table_says(row: Topic) -> None:
     golden = row.golden
     expected = {
         "chain id": lambda r: str(r.chain).encode(),
-        "opportunity id": lambda r: r.id,
+        "opportunity id": lambda r: r.id if row.name == "opportunities" else r.opportunity_id,
         "decision id": lambda r: r.id if row.name == "decisions" else r.decision_id,
+        "chain id/token": lambda r: f"{r.chain}/0x{r.token.hex()}".encode(),
+        "pool": lambda r: r.pool,
         "topic/partition/offset": lambda r: b"blocks/0/41",
     }[row.key]
     assert key_of(golden) == expected(golden)
