@@ -16,6 +16,7 @@ from flows.encoding import route_encoder
 from operators.decision.core import DecisionSettings
 from operators.decision.step import Decided, decide
 from operators.graph.step import graph_state
+from operators.market.mempool import MempoolLimits
 from operators.market.react import MarketSettings
 from operators.market.step import market
 from operators.observe import Observe, ignore
@@ -50,6 +51,12 @@ def market_settings(config: Config) -> MarketSettings:
         max_gas=config.decide.max_gas,
         gas=GasModel(config.search.gas_per_route, corrections),
         least_gas={name: max(0, family.LEAST_GAS + corrections.get(name, 0)) for name, family in FAMILIES.items()},
+        mempool=MempoolLimits(
+            config.search.max_pending_book,
+            config.search.max_pending_book_bytes,
+            config.search.pending_expiry_blocks,
+            config.search.max_pending_sequence,
+        ),
     )
 
 
@@ -63,14 +70,17 @@ def decision_settings(config: Config) -> DecisionSettings:
         tip_share_bps=config.decide.tip_share_bps,
         engine=make_engine(config.search.engine).name,
         config_digest=config.decision_digest(),
+        request_witness_every=config.search.request_witness_every,
     )
 
 
 def records_of(decided: Decided) -> Iterable[tuple[str, Record]]:
-    """What goes to Kafka for one event: its opportunities, then its decision."""
+    """What goes to Kafka for one event: its opportunities, then its decision, then what is asked of the sequencer."""
     for opportunity in decided.opportunities:
         yield opportunity.id.hex(), opportunity
     yield decided.decision.id.hex(), decided.decision
+    for command in decided.commands:
+        yield command.id.hex(), command
 
 
 def for_the_edge(decided: Decided) -> tuple[str, DecisionRecord] | None:
@@ -86,7 +96,7 @@ def build(
     bundles: Sink[tuple[str, DecisionRecord]],
     observe: Observe = ignore,
 ) -> Dataflow:
-    """The flow. `records` takes opportunities and decisions, `bundles` is the edge (or its shadow in a replay)."""
+    """The flow. `records` takes opportunities, decisions and commands, `bundles` is the edge (or its shadow in a replay)."""
     search, decision = market_settings(config), decision_settings(config)
     shards, simulation_shards = config.search.shards, config.search.simulation_shards
 

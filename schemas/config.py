@@ -189,7 +189,8 @@ class PoolConfig(Section):
 
 class IngestConfig(Section):
     """The sequencer. `pools` are addresses to admit at start besides what the factories announce. A token is tried again `judge_tokens_every`
-    blocks after it was tried; 0: tokens are not tried at all."""
+    blocks after it was tried; 0: tokens are not tried at all. `hints_url` is a stream of MEV-Share events; without it there are no hints. At most
+    `max_hints` of them wait to be written."""
 
     factories: tuple[FactoryConfig, ...] = ()
     pools: tuple[PoolConfig, ...] = ()
@@ -198,6 +199,8 @@ class IngestConfig(Section):
     pending: bool = True
     max_pending: int = Field(4096, ge=1)
     refresh_pending: int = Field(256, ge=0)
+    hints_url: str | None = None
+    max_hints: int = Field(1024, ge=1)
     judge_tokens_every: int = Field(50_400, ge=0)
 
 
@@ -215,6 +218,11 @@ class SearchConfig(Section):
     `min_net_wei` after gas at the next base fee: `gas_per_route` for the transaction and the executor, and for each hop its pool's estimate and
     its family's correction. `max_hops` 5 costs several times what 4 does. `shards` is part of the saved state's layout: changing it needs a new state directory.
 
+    Pending transactions are kept with what they read, at most `max_pending_book` of them and `max_pending_book_bytes` (a full book gives up
+    first what misses most nonces before it, then the lowest fee, then the oldest), for `pending_expiry_blocks`; at most
+    `max_pending_sequence` of one sender are executed in a row. Where a simulation misses state, the pool is asked for again, once in
+    `request_witness_every` blocks.
+
     `engine`: `revm` is our extension (rules up to Osaka), `pyrevm` the fallback (up to Cancun and what it can do exactly of Prague);
     `auto` takes the extension where it is built. Each decision names the engine that judged it, and a replay insists on it.
     """
@@ -228,6 +236,11 @@ class SearchConfig(Section):
     min_net_wei: Wei = 0
     gas_per_route: int = Field(30_000, ge=0)
     gas_corrections: dict[Family, int] = Field(default_factory=dict)
+    max_pending_book: int = Field(2048, ge=1)
+    max_pending_book_bytes: int = Field(8 << 20, ge=1)
+    max_pending_sequence: int = Field(8, ge=1, le=64)
+    pending_expiry_blocks: int = Field(50, ge=1)
+    request_witness_every: int = Field(8, ge=1)
 
 
 class DecideConfig(Section):

@@ -15,6 +15,7 @@ class EventKind(StrEnum):
     BLOCK = "block"
     REVERT = "revert"
     PENDING = "pending"
+    HINT = "hint"
     POOL = "pool"
     CONTROL = "control"
 

@@ -9,6 +9,7 @@ import msgspec
 from schemas.blocks import BlockOp, BlockRecord
 from schemas.control import ControlRecord
 from schemas.decisions import EventKind
+from schemas.hints import HintRecord
 from schemas.pending import PendingRecord
 from schemas.pools import PoolRecord
 from schemas.record import Sequenced
@@ -38,6 +39,8 @@ def kind_of(head: Sequenced) -> EventKind:
         return EventKind.BLOCK if head.op is BlockOp.APPLY else EventKind.REVERT
     if isinstance(head, PendingRecord):
         return EventKind.PENDING
+    if isinstance(head, HintRecord):
+        return EventKind.HINT
     if isinstance(head, PoolRecord):
         return EventKind.POOL
     if isinstance(head, ControlRecord):

@@ -22,6 +22,7 @@ from flows.cli import (
     discover,
     factories,
     flow,
+    gas,
     init,
     replay,
     report,
@@ -34,7 +35,7 @@ from flows.cli.failures import FriendlyGroup
 #: In the order in which help shows them.
 GROUPS: tuple[ModuleType, ...] = (
     *(demo, block, init, config, broker, topics, factories, discover, flow),
-    *(report, replay, show, dead_letters, control),
+    *(report, gas, replay, show, dead_letters, control),
 )
 
 _HELP = """

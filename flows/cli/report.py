@@ -19,7 +19,7 @@ from schemas.topics import SEQUENCED
 
 OURS = (OpportunityRecord.TOPIC, DecisionRecord.TOPIC, SubmissionRecord.TOPIC, SettlementRecord.TOPIC)
 # Of an event each part is on one of these, and part 0 decides which there is; the heavy topics add no event.
-_HEADS = tuple(row.name for row in SEQUENCED if row.name in ("blocks", "pending", "pools", "control"))
+_HEADS = tuple(row.name for row in SEQUENCED if row.name in ("blocks", "pending", "hints", "pools", "control"))
 
 
 def register(app: typer.Typer) -> None:

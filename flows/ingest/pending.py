@@ -101,7 +101,11 @@ class PendingIntake:
         if transaction.sender == self._config.executor.owner:
             metrics.PENDING_SKIPPED.labels("own").inc()
         elif not self._book.seen(transaction.hash):
-            metrics.PENDING_EVICTED.inc(self._book.add(pending_record(self._desk.chain, transaction, first_seen_ns)))
+            added = self._book.add(pending_record(self._desk.chain, transaction, first_seen_ns))
+            metrics.PENDING_EVICTED.inc(added.evicted)
+            metrics.PENDING_REPLACED.inc(added.replaced is not None)
+            if not added.taken:
+                metrics.PENDING_SKIPPED.labels("underpriced").inc()
 
     async def _next_pending(self, hurry: bool) -> list[tuple[PendingRecord, State | None]]:
         """The next transactions to announce, new ones first, each with what it reads at the log's head."""
@@ -115,7 +119,7 @@ class PendingIntake:
         if not records or hurry:
             return []
         at = At.after(self._desk.head, self._state.interval)
-        states = await self._unless_head(trace_pending(self._node, records, at))
+        states = await self._unless_head(trace_pending(self._node, records, at, self._book.before))
         return [] if states is None else list(zip(records, states, strict=True))
 
     async def _unless_head(self, work: Coroutine[Any, Any, T]) -> T | None:

@@ -219,6 +219,12 @@ class PoolIntake:
                 log.warning("asked to readmit %s, which is no pool of the log", command.subject)
             else:
                 self._judge.forget(self._tokens_of(address))
+        for command in _about_pools(commands, Command.REQUEST_WITNESS):
+            address = subject_of(command)
+            # A pool that is held or gone stays so: what is asked for is its state, not that it be traded.
+            if address in self._desk.state.pools:
+                self._desk.state.readmit(address)
+                metrics.WITNESSES_REQUESTED.inc()
 
     def _tokens_of(self, address: bytes) -> list[bytes]:
         record = self._desk.state.pools.get(address) or self._desk.state.held.get(address)

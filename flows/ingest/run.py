@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from flows.ingest.hints import HintIntake
 from flows.ingest.session import IDLE_S, MAX_WAIT_S, OnProgress, Session, pause
 from infra.chain.keccak import check_backends
 from infra.chain.node import Node
@@ -33,11 +34,13 @@ async def _run(config: Config, drain: Drain, on_progress: OnProgress) -> None:
     feeds = Feeds(config.chain, pending=config.ingest.pending, max_waiting=config.ingest.max_pending)
     async with Node(config.chain.http_url, config.chain.request_timeout_s) as node:
         feeds.start()
+        hints = HintIntake(config, feeds.wake.set)
+        hints.start()
         carried: list[PendingRecord] = []
         wait_s = IDLE_S
         try:
             while not drain.is_set():
-                session = Session(config, node, feeds, drain, on_progress, carried)
+                session = Session(config, node, feeds, hints, drain, on_progress, carried)
                 try:
                     await session.run()
                 except Fenced:
@@ -48,4 +51,5 @@ async def _run(config: Config, drain: Drain, on_progress: OnProgress) -> None:
                     wait_s = IDLE_S if session.committed else min(MAX_WAIT_S, 2 * wait_s)
                     await pause(drain, wait_s)
         finally:
+            await hints.stop()
             await feeds.stop()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from flows.ingest.chain import ChainFollower
 from flows.ingest.commands import CommandIntake
 from flows.ingest.desk import Desk
+from flows.ingest.hints import HintIntake
 from flows.ingest.ledger import Ledger
 from flows.ingest.outcomes import IngestProgress, IngestStopped
 from flows.ingest.pending import PendingIntake
@@ -50,6 +51,7 @@ class Session:
         config: Config,
         node: Node,
         feeds: Feeds,
+        hints: HintIntake,
         drain: Drain,
         on_progress: OnProgress,
         carried: Sequence[PendingRecord],
@@ -59,6 +61,7 @@ class Session:
         self._chain = config.chain.id
         self._node = node
         self._feeds = feeds
+        self._hints = hints
         self._drain = drain
         self._on_progress = on_progress
         self._carried = carried
@@ -119,6 +122,7 @@ class Session:
 
     def _check_feeds(self) -> None:
         self._feeds.ask_if_silent()
+        self._hints.check()
         try:
             self._feeds.check()
         except RpcError as error:
@@ -164,7 +168,8 @@ class Session:
         found = await self._pools.search()
         admitted = await self._pools.admit_waiting()
         await self._pending.ask_pool()
-        return await self._sequence_waiting() or found or admitted or await self._pools.try_tokens_again()
+        told = await self._sequence_hints()
+        return await self._sequence_waiting() or told or found or admitted or await self._pools.try_tokens_again()
 
     async def _ask_head(self) -> None:
         feeds = self._feeds
@@ -178,6 +183,14 @@ class Session:
         # A head that the feed announced meanwhile is newer than an answer that was under way: it must not be overwritten.
         if feeds.newest is announced:
             feeds.announce(header)
+
+    async def _sequence_hints(self) -> bool:
+        """Write some hints that wait. A group of their own: they need nothing of the node, and do not wait for what does."""
+        drafts, hints = self._hints.drafts()
+        if drafts:
+            await self._ledger.commit(drafts)
+            self._hints.written(hints)
+        return bool(drafts)
 
     async def _sequence_waiting(self) -> bool:
         """Write what waits besides blocks as one group: all commands, then some pending transactions. False when there is nothing."""
@@ -208,6 +221,7 @@ class Session:
         except LogBroken as error:
             raise IngestStopped(f"the log of chain {self._chain} cannot be continued: {error}") from None
         self._pending.resume(tail, self._carried)
+        self._hints.resume(tail)
         await self._commands.open(tail)
         self._feeds.ask_head = True
         self._feeds.ask_pool = self._config.ingest.pending

@@ -48,24 +48,24 @@ class Mined(msgspec.Struct, frozen=True):
     @property
     def logs(self) -> tuple[Log, ...]:
         """All its logs. Raises `NodeLied(malformed)`."""
-        addresses, topics = _Decoded(hexes.address), _Decoded(hexes.hash32)
-        placed = enumerate(self.answers, self.first_log)
-        return tuple([_log(answer, self.tx_index, place, addresses, topics) for place, answer in placed])
+        topics, placed = _Decoded(hexes.hash32), enumerate(self.answers, self.first_log)
+        return tuple([_log(one, hexes.address(one.address), self.tx_index, place, topics) for place, one in placed])
 
 
 def logs_of(mined: Iterable[Mined], sources: Container[bytes]) -> list[Log]:
     """The logs of these contracts, in the block's order. Raises `NodeLied(malformed)` where one of them is, or where any address is."""
-    addresses, topics = _Decoded(hexes.address), _Decoded(hexes.hash32)
-    wanted: dict[str, bool] = {}
-    out = []
-    for one in mined:
-        for place, answer in enumerate(one.answers, one.first_log):
-            text = answer.address
-            if text not in wanted:
-                wanted[text] = addresses[text] in sources
-            if wanted[text]:
-                out.append(_log(answer, one.tx_index, place, addresses, topics))
-    return out
+
+    def source(text: str) -> bytes:
+        address = hexes.address(text)
+        return address if address in sources else b""
+
+    addresses, topics = _Decoded(source), _Decoded(hexes.hash32)
+    return [
+        _log(answer, address, one.tx_index, place, topics)
+        for one in mined
+        for place, answer in enumerate(one.answers, one.first_log)
+        if (address := addresses[answer.address])
+    ]
 
 
 class _Decoded(dict[str, bytes]):
@@ -231,8 +231,7 @@ def _check_log(answer: LogAnswer, block_hash: bytes, tx_index: int, log_index: i
         raise NodeLied(LieReason.LOG_MISMATCH, f"log {found} stands in the place of {(tx_index, log_index)}")
 
 
-def _log(answer: LogAnswer, tx_index: int, log_index: int, addresses: _Decoded, topics: _Decoded) -> Log:
+def _log(answer: LogAnswer, address: bytes, tx_index: int, log_index: int, topics: _Decoded) -> Log:
     if len(answer.topics) > 4:
         raise NodeLied(LieReason.MALFORMED, f"a log with {len(answer.topics)} topics")
-    words = tuple([topics[topic] for topic in answer.topics])
-    return Log(addresses[answer.address], words, hexes.data(answer.data), tx_index, log_index)
+    return Log(address, tuple([topics[text] for text in answer.topics]), hexes.data(answer.data), tx_index, log_index)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from infra.chain.errors import LieReason, NodeLied
+from binascii import a2b_hex
+from collections.abc import Callable
 
-_from_hex = bytes.fromhex
+from infra.chain.errors import LieReason, NodeLied
 
 
 def _malformed(what: str, value: object) -> NodeLied:
@@ -16,36 +17,31 @@ def data(value: str) -> bytes:
     if value[:2] != "0x":
         raise _malformed("0x-prefixed bytes", value)
     try:
-        return _from_hex(value[2:])
+        return a2b_hex(value[2:])
     except ValueError:
         raise _malformed("0x-prefixed bytes", value) from None
 
 
-def fixed(value: str, size: int) -> bytes:
-    """`0x`-prefixed bytes of exactly `size` bytes."""
-    # As `data`, less a call: a block has thousands of these.
-    try:
-        out = _from_hex(value[2:])
-    except ValueError:
-        out = b""
-    if len(out) != size or value[:2] != "0x":
-        raise _malformed(f"{size} bytes", value)
-    return out
+def _of_size(size: int) -> Callable[[str], bytes]:
+    def fixed(value: str) -> bytes:
+        try:
+            out = a2b_hex(value[2:])
+        except ValueError:
+            out = b""
+        if len(out) != size or value[:2] != "0x":
+            raise _malformed(f"{size} bytes", value)
+        return out
+
+    return fixed
 
 
-def address(value: str) -> bytes:
-    """A 20-byte address."""
-    return fixed(value, 20)
+#: `0x`-prefixed bytes of exactly one size: a 20-byte address, and a 32-byte hash or word in full width. A block has thousands of them.
+address, hash32 = _of_size(20), _of_size(32)
 
 
 def optional_address(value: str | None) -> bytes:
     """A 20-byte address, empty where there is none (contract creation)."""
     return address(value) if value else b""
-
-
-def hash32(value: str) -> bytes:
-    """A 32-byte hash or word in full width."""
-    return fixed(value, 32)
 
 
 def quantity(value: str | int | None, bits: int = 256) -> int:

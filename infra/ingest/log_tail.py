@@ -8,12 +8,15 @@ from infra.kafka.reading import read_records, tail_records, tail_state
 from schemas.blocks import BlockRecord
 from schemas.config import KafkaConfig
 from schemas.control import ControlRecord
+from schemas.hints import HintRecord
 from schemas.pending import PendingRecord
 from schemas.pools import PoolRecord
 from schemas.tokens import TokenRecord
 
 #: More than the deepest reorg's reverts and applies together.
 BLOCKS = 256
+#: Hints of the log that are known again after a start.
+HINTS = 4096
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class LogTail:
     blocks: list[BlockRecord]
     pools: list[PoolRecord]
     pending: list[PendingRecord]
+    hints: list[HintRecord]
     control: list[ControlRecord]
     tokens: list[TokenRecord]
 
@@ -38,6 +42,7 @@ def read_log_tail(kafka: KafkaConfig, chain: int, max_pending: int) -> LogTail:
         pending=[
             r for r in tail_records(kafka, PendingRecord.TOPIC, max_pending, chain) if isinstance(r, PendingRecord)
         ],
+        hints=[r for r in tail_records(kafka, HintRecord.TOPIC, HINTS, chain) if isinstance(r, HintRecord)],
         control=[
             r for _, r in read_records(kafka, ControlRecord.TOPIC) if isinstance(r, ControlRecord) and r.chain == chain
         ],

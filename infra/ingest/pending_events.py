@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -14,6 +14,7 @@ from infra.chain.keccak import keccak
 from infra.chain.node import Node, call_of
 from infra.chain.prestate import AccountChange, State, state_of
 from infra.chain.raw_transactions import raw_from
+from infra.chain.sequences import prestate_behind
 from infra.chain.storage import nonces
 from infra.chain.tracing import At, prestates
 from infra.chain.transactions import SignedTransaction
@@ -22,6 +23,8 @@ from schemas.pending import PendingRecord
 from schemas.types import Wide
 
 SOURCE = "node"
+#: The transactions between an account's nonce and a record's own, in order; none where one of them is not known.
+Before = Callable[[PendingRecord, int], Sequence[PendingRecord]]
 
 
 def hash_and_raw(item: msgspec.Raw) -> tuple[bytes, bytes | None]:
@@ -104,17 +107,48 @@ def transaction_of(record: PendingRecord) -> SignedTransaction:
     )
 
 
-async def trace_pending(node: Node, records: Sequence[PendingRecord], at: At) -> list[State | None]:
-    """What each transaction would read on its own; None where the node cannot say. Raises `HeadMoved`."""
+async def trace_pending(
+    node: Node, records: Sequence[PendingRecord], at: At, before: Before = lambda record, nonce: ()
+) -> list[State | None]:
+    """What each transaction would read on its own, and behind those of its sender that must come before it (`before`, where all are known);
+    None where the node cannot say. All values are of the block `at` stands on. Raises `HeadMoved`."""
     senders = sorted({r.sender for r in records})
     traces, counts = await asyncio.gather(
         prestates(node, [transaction_of(r).call() for r in records], at), nonces(node, at.block_hash, senders)
     )
     nonce_of = dict(zip(senders, counts, strict=True))
+    behind = [before(record, nonce_of[record.sender]) for record in records]
+    told = await asyncio.gather(
+        *(_behind(node, earlier, r, at, trace) for r, earlier, trace in zip(records, behind, traces, strict=True))
+    )
     return [
         None if isinstance(t, RpcError) else _state(t, r.sender, nonce_of[r.sender])
-        for t, r in zip(traces, records, strict=True)
+        for t, r in zip(told, records, strict=True)
     ]
+
+
+async def _behind(
+    node: Node,
+    earlier: Sequence[PendingRecord],
+    record: PendingRecord,
+    at: At,
+    alone: dict[bytes, AccountChange] | RpcError,
+) -> dict[bytes, AccountChange] | RpcError:
+    """A trace with what the transaction reads behind earlier ones; as it is where there are none, or the node cannot lay them over its state.
+
+    Both, since the earlier ones may be replaced: what is read depends on them (a pair that has traded in a block before, say).
+    """
+    if not earlier or isinstance(alone, RpcError):
+        return alone
+    try:
+        calls = [transaction_of(each).call() for each in earlier]
+        behind = await prestate_behind(node, calls, transaction_of(record).call(), at)
+    except RpcError:
+        return alone
+    for address, change in alone.items():
+        # Values are those after the same block in either.
+        behind.setdefault(address, change).slots.update(change.slots)
+    return behind
 
 
 def _state(trace: dict[bytes, AccountChange], sender: bytes, nonce: int) -> State:

@@ -76,9 +76,7 @@ def check_targets(chosen: ChosenCall) -> None:
         except TransactionRefused as error:
             raise CannotBuild(Unbuildable.TARGET_MISMATCH, str(error)) from None
         if found != target.hash:
-            raise CannotBuild(
-                Unbuildable.TARGET_MISMATCH, f"bytes of 0x{found.hex()} for target 0x{target.hash.hex()}"
-            )
+            raise CannotBuild(Unbuildable.TARGET_MISMATCH, f"bytes of 0x{found.hex()} for target 0x{target.hash.hex()}")
 
 
 def build_bundle(decision: DecisionRecord, owner: Signer, *, legacy: bool = False) -> Bundle:

@@ -18,11 +18,14 @@ from schemas.types import ZERO_HASH, Signed, Wide
 SNAPSHOT_VERSION = 2
 #: How many blocks of open decisions are remembered, so that a revert can cancel them: the depth of the undo journals.
 OPEN_BLOCKS = 64
+#: Refusal of what follows a transaction of which only the hash is known: no relay is spoken to in a way that takes a hash for a transaction.
+NO_DIALECT_FOR_HINTS = "no_dialect_for_hints"
+_UNSEEN_TARGET = "not simulated behind its target, of which only a hint is known"
 
 
 @dataclass(frozen=True)
 class DecisionSettings:
-    """Limits in wei, and what identifies the run in each record."""
+    """Limits in wei, what identifies the run in each record, and in how many blocks a pool's state is asked for once at most."""
 
     chain_id: int
     min_net_wei: int
@@ -31,6 +34,7 @@ class DecisionSettings:
     tip_share_bps: int
     engine: str
     config_digest: bytes
+    request_witness_every: int = 8
 
 
 class Offer(NamedTuple):
@@ -128,6 +132,8 @@ class Decision:
         settings = self._settings
         if verdict.kind is not VerdictKind.SUCCESS:
             return None, f"{verdict.kind.value}:{verdict.reason}" if verdict.reason else verdict.kind.value
+        if not all(target.raw for target in route.targets):
+            return None, NO_DIALECT_FOR_HINTS
         if self._paused is not None:
             return None, "paused"
         if any("0x" + hop.pool.hex() in self._cooldowns for hop in route.hops):
@@ -164,7 +170,7 @@ class Decision:
                 net_wei=Signed(route.gross_wei - (gas_used or route.gas) * event.base_fee),
                 verdict=verdict.kind,
                 reason=verdict.reason[:64],
-                detail=verdict.detail[:2000],
+                detail=(verdict.detail if all(target.raw for target in route.targets) else _unseen(verdict.detail))[:2000],
                 gas_used=gas_used,
                 state_digest=event.state_digest,
                 preceding=tuple(target.hash for target in route.targets[:-1]),
@@ -226,3 +232,7 @@ class Decision:
             Limit("min_net_wei", Wide(settings.min_net_wei)),
             Limit("tip_share_bps", Wide(settings.tip_share_bps)),
         )
+
+
+def _unseen(detail: str) -> str:
+    return f"{_UNSEEN_TARGET}: {detail}" if detail else _UNSEEN_TARGET

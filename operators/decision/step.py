@@ -9,32 +9,36 @@ import bytewax.operators as op
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from operators.decision.core import Decision, DecisionSettings
+from operators.decision.requests import Requests
 from operators.gather import Gather
 from operators.market.messages import EventSummary
 from operators.market.step import Reaction
 from operators.observe import Observe, ignore
 from operators.simulation.step import SimulationOutput
+from schemas.control import CommandRecord
 from schemas.decisions import DecisionRecord
 from schemas.opportunities import OpportunityRecord
 
 KEY = "decision"
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 
 
 class Decided(NamedTuple):
-    """An event's decision and the record of each opportunity it had."""
+    """An event's decision, the record of each opportunity it had, and what is asked of the sequencer because of it."""
 
     decision: DecisionRecord
     opportunities: tuple[OpportunityRecord, ...]
+    commands: tuple[CommandRecord, ...] = ()
 
 
 class _Logic(StatefulBatchLogic[EventSummary | SimulationOutput, Decided, tuple[Any, ...]]):
     def __init__(self, settings: DecisionSettings, shards: int, observe: Observe, state: Any) -> None:
-        version, last_seq, decision = state or (SNAPSHOT_VERSION, None, None)
+        version, last_seq, decision, requests = state or (SNAPSHOT_VERSION, None, None, None)
         if version != SNAPSHOT_VERSION:
             raise ValueError(f"decision step snapshot of version {version}, this code reads {SNAPSHOT_VERSION}")
         self._gather: Gather[EventSummary, SimulationOutput] = Gather(shards, last_seq)
         self._core = Decision(settings, decision)
+        self._requests = Requests(settings.chain_id, settings.request_witness_every, requests)
         self._observe = observe
 
     def on_batch(self, values: list[EventSummary | SimulationOutput]) -> tuple[Iterable[Decided], bool]:
@@ -49,12 +53,12 @@ class _Logic(StatefulBatchLogic[EventSummary | SimulationOutput, Decided, tuple[
                 verdicts = {index: verdict for answer in answers for index, verdict in answer.verdicts}
                 decision, opportunities = self._core.decide(event, verdicts)
                 self._observe("decide", event.seq)
-                out.append(Decided(decision, tuple(opportunities)))
+                out.append(Decided(decision, tuple(opportunities), tuple(self._requests.of(event, verdicts))))
         return out, StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> tuple[Any, ...]:
         assert self._gather.idle(), "an epoch closed with an event half gathered"
-        return (SNAPSHOT_VERSION, self._gather.last_seq, self._core.snapshot())
+        return (SNAPSHOT_VERSION, self._gather.last_seq, self._core.snapshot(), self._requests.snapshot())
 
 
 def decide(

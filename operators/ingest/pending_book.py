@@ -1,21 +1,34 @@
-"""The transactions known to be pending: each hash once, bounded, forgotten when mined or overtaken."""
+"""The transactions known to be pending: each hash once, one for each nonce of a sender, bounded, forgotten when mined or overtaken."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from operators.replacement import outbids
 from schemas.pending import PendingRecord
 
 #: Hashes of mined transactions remembered so that a late announcement is not taken for a new transaction.
 MINED_KEPT = 16_384
+#: Most transactions of one sender that another is looked at behind.
+SEQUENCE = 8
 
 
 @dataclass
 class _Entry:
     record: PendingRecord
     announced_at: bytes | None = None
+
+
+class Added(NamedTuple):
+    """What came of taking a transaction in: whether it is in (not where another of its nonce is that it does not outbid), the hash that
+    it took the place of, and how many were evicted for it."""
+
+    taken: bool
+    replaced: bytes | None = None
+    evicted: int = 0
 
 
 class PendingBook:
@@ -27,7 +40,7 @@ class PendingBook:
         self._max_bytes = max_bytes
         self._bytes = 0
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
-        self._by_sender: dict[bytes, set[bytes]] = {}
+        self._by_sender: dict[bytes, dict[int, bytes]] = {}
         self._mined: OrderedDict[bytes, None] = OrderedDict()
 
     def __len__(self) -> int:
@@ -40,18 +53,23 @@ class PendingBook:
         """Whether an announcement of this hash says nothing new: it is pending here already, or mined."""
         return tx_hash in self._entries or tx_hash in self._mined
 
-    def add(self, record: PendingRecord, announced_at: bytes | None = None) -> int:
-        """Take a transaction in, and say how many were evicted for it. `announced_at` is the block hash of its witness if it was announced."""
+    def add(self, record: PendingRecord, announced_at: bytes | None = None) -> Added:
+        """Take a transaction in. `announced_at` is the block hash of its witness if it was announced."""
         if record.hash in self._entries:
-            return 0
+            return Added(True)
+        rival = self._by_sender.get(record.sender, {}).get(record.nonce)
+        if rival is not None:
+            if not outbids(record, self._entries[rival].record):
+                return Added(False)
+            self._forget(rival)
         self._entries[record.hash] = _Entry(record, announced_at)
-        self._by_sender.setdefault(record.sender, set()).add(record.hash)
+        self._by_sender.setdefault(record.sender, {})[record.nonce] = record.hash
         self._bytes += len(record.raw)
         evicted = 0
         while len(self._entries) > self._max_count or (self._bytes > self._max_bytes and len(self._entries) > 1):
             self._forget(next(iter(self._entries)))
             evicted += 1
-        return evicted
+        return Added(True, rival, evicted)
 
     def announced(self, tx_hash: bytes, block_hash: bytes) -> None:
         """Note that the transaction was written to the log with the state after this block."""
@@ -80,6 +98,15 @@ class PendingBook:
         """Those of the given accounts that have something pending, sorted."""
         return sorted({sender for sender in senders if sender in self._by_sender})
 
+    def before(self, record: PendingRecord, nonce: int) -> list[PendingRecord]:
+        """The sender's transactions from its account's `nonce` up to this one's, in order; none where one is not known, or more are needed
+        than `SEQUENCE`."""
+        mine = self._by_sender.get(record.sender, {})
+        wanted = range(nonce, record.nonce)
+        if len(wanted) > SEQUENCE or any(each not in mine for each in wanted):
+            return []
+        return [self._entries[mine[each]].record for each in wanted]
+
     def mined(self, tx_hashes: Iterable[bytes]) -> None:
         """Forget transactions that a block holds, and remember that they were."""
         for tx_hash in tx_hashes:
@@ -95,7 +122,7 @@ class PendingBook:
 
     def overtaken(self, sender: bytes, nonce: int) -> int:
         """Forget the sender's transactions below its account's nonce, and say how many: another one was mined in their place."""
-        old = [h for h in self._by_sender.get(sender, ()) if self._entries[h].record.nonce < nonce]
+        old = [tx_hash for known, tx_hash in self._by_sender.get(sender, {}).items() if known < nonce]
         for tx_hash in old:
             self._forget(tx_hash)
         return len(old)
@@ -114,6 +141,6 @@ class PendingBook:
             return
         self._bytes -= len(entry.record.raw)
         same = self._by_sender[entry.record.sender]
-        same.discard(tx_hash)
+        del same[entry.record.nonce]
         if not same:
             del self._by_sender[entry.record.sender]

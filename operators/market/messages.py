@@ -16,7 +16,8 @@ class Candidate:
     """An opportunity encoded as a transaction, with the state it is to be executed on.
 
     `witness` is the state right before our transaction: the head's for a cycle, the pending transaction's post-state for a
-    backrun. `needs` names the slots that must be in it. Everything is plain data that crosses processes.
+    backrun. `needs` names the slots that must be in it. `refusal`: why that state is not known, so that it is not executed at all (empty: it
+    is). Everything is plain data that crosses processes.
     """
 
     index: int
@@ -24,6 +25,7 @@ class Candidate:
     env: BlockEnv
     witness: Witness
     needs: tuple[AccountSlots, ...]
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

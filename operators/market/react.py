@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 from operators.graph.messages import ShardOutput
 from operators.market.heads import Heads
+from operators.market.hints import NO_POOL, marked, read_hint
+from operators.market.mempool import Mempool, MempoolLimits
 from operators.market.messages import Candidate, EventSummary, RouteFound
 from operators.market.view import MarketView
-from operators.overlay.pending import behind, simulate_pending
+from operators.overlay.pending import Traced, behind, simulate_sequence
 from operators.pools.base import Pool
 from operators.search.find import Found, find_routes
 from operators.search.net import GasModel, Terms
@@ -21,6 +23,7 @@ from schemas.blocks import BlockRecord
 from schemas.control import ControlRecord
 from schemas.decisions import EventKind, Target
 from schemas.event import Event
+from schemas.hints import HintRecord
 from schemas.opportunities import Hop, Prices, Rate, Strategy
 from schemas.pending import PendingRecord
 from schemas.types import Wide
@@ -37,7 +40,8 @@ class NotEncodable(ValueError):
 @dataclass(frozen=True)
 class MarketSettings:
     """What the market stage is configured with. `anchors`: tokens that routes start and end in, the wrapped native token first. `gas` is what
-    routes cost besides what their pools estimate, `least_gas` the least of a hop by family. Routes must earn more than `min_net_wei` after
+    routes cost besides what their pools estimate, `least_gas` the least of a hop by family. `mempool` bounds what is
+    kept of pending transactions. Routes must earn more than `min_net_wei` after
     gas at the next base fee."""
 
     chain_id: int
@@ -53,17 +57,21 @@ class MarketSettings:
     max_gas: int
     gas: GasModel = field(default_factory=lambda: GasModel(0, {}))
     least_gas: Mapping[str, int] = field(default_factory=dict)
+    mempool: MempoolLimits = field(default_factory=MempoolLimits)
 
 
 class Market:
-    """View and heads of one chain, and the reaction to each event. Pure; the engine it is given must be too."""
+    """View, heads and pending transactions of one chain, and the reaction to each event. Pure; the engine it is given must be too."""
 
-    def __init__(self, settings: MarketSettings, engine: Engine, encode_call: EncodeCall, heads: Heads) -> None:
+    def __init__(
+        self, settings: MarketSettings, engine: Engine, encode_call: EncodeCall, heads: Heads, mempool: Mempool
+    ) -> None:
         self._settings = settings
         self._engine = engine
         self._encode = encode_call
         self._view = MarketView(settings.anchors[0], settings.anchors, settings.least_gas)
         self.heads = heads
+        self.mempool = mempool
 
     def react(self, event: Event, answers: Sequence[ShardOutput]) -> tuple[EventSummary, list[Candidate]]:
         """Take a complete event: its summary for the decision, and the candidates to simulate."""
@@ -71,45 +79,101 @@ class Market:
         head, time_before = event.parts[0], self.heads.next_time()
         if isinstance(head, BlockRecord):
             self.heads.move(head)
+            self.mempool.move(head)
         changed, faults = self._view.apply(answers, time_before, self.heads.next_time())
         refusals = [*(fault for answer in answers for fault in answer.faults), *faults]
         found: list[tuple[RouteFound, Candidate]] = []
+        replaced: tuple[bytes, ...] = ()
         if event.kind is EventKind.PENDING:
-            found = self._behind_pending(event, refusals)
+            found, replaced = self._on_pending(event, refusals)
+        elif isinstance(head, HintRecord):
+            found = self._behind_hint(head, refusals)
         elif event.kind in (EventKind.BLOCK, EventKind.POOL) and not first and self.heads.head is not None:
             found = self._after_state(changed, refusals)
-        summary = self._summary(event, [route for route, _ in found], [c.transaction for _, c in found], refusals)
+        summary = self._summary(
+            event, [route for route, _ in found], [c.transaction for _, c in found], refusals, replaced
+        )
         return summary, [candidate for _, candidate in found]
 
     def _after_state(self, changed: list[bytes], refusals: list[str]) -> list[tuple[RouteFound, Candidate]]:
         env = self.heads.next_env()
-        return self._candidates(Strategy.CYCLE, (), self._routes(changed, env, refusals), env, None, refusals)
+        return self._candidates(Strategy.CYCLE, (), self._routes(changed, env, refusals), env, None, refusals, 0)
 
-    def _behind_pending(self, event: Event, refusals: list[str]) -> list[tuple[RouteFound, Candidate]]:
-        pending = event.parts[0]
+    def _on_pending(
+        self, event: Event, refusals: list[str]
+    ) -> tuple[list[tuple[RouteFound, Candidate]], tuple[bytes, ...]]:
+        """What follows a pending transaction, and what it replaced.
+
+        It is tried behind its sender's earlier ones; if that can be modelled, then each later one of the same sender that is known already
+        and follows without a gap is tried as well: it could not be before.
+        """
+        pending, head, witness = event.parts[0], self.heads.head, event.part(WitnessRecord)
         assert isinstance(pending, PendingRecord)
-        head = self.heads.head
+        if head is None:
+            refusals.append("no_head")
+            return [], ()
+        added = self.mempool.add(pending, witness, head)
+        refusals += ["replaced"] * len(added.replaced)
+        if added.refusal:
+            refusals.append(added.refusal)
+            return [], added.replaced
+        if pending.hash not in self.mempool:
+            refusals.append("pending_evicted")
+            return [], added.replaced
+        if witness is not None and witness.block_hash != head.hash:
+            refusals.append("stale_witness")
+            return [], added.replaced
+        found: list[tuple[RouteFound, Candidate]] = []
+        if self._behind(pending.hash, refusals, found):
+            for successor in self.mempool.successors(pending.hash):
+                if not self._behind(successor, refusals, found):
+                    break
+        return found, added.replaced
+
+    def _behind(self, tx_hash: bytes, refusals: list[str], found: list[tuple[RouteFound, Candidate]]) -> bool:
+        """Add what follows a pending transaction to `found`; whether it could be modelled."""
+        sequence, refusal = self.mempool.sequence(tx_hash)
+        if refusal:
+            refusals.append(refusal)
+            return False
+        view, env = self._view, self.heads.next_env()
+        traced = [Traced(entry.record, entry.packed) for entry in sequence]
+        overlay = simulate_sequence(self._engine, view.tables.get, view.listeners, view.codes, env, traced)
+        if overlay.refusal:
+            refusals.append(overlay.refusal)
+            return False
+        if overlay.moved:
+            try:
+                with view.tables.overlay(overlay.pools):
+                    routes = self._routes(overlay.moved, env, refusals)
+            except BadPrice:
+                # The transaction would leave a pool in a state that has no price: nothing can be said of what follows.
+                refusals.append("bad_price")
+                return False
+            targets = tuple(Target(entry.record.hash, entry.record.raw) for entry in sequence)
+            found += self._candidates(Strategy.BACKRUN, targets, routes, env, overlay.post, refusals, len(found))
+        return True
+
+    def _behind_hint(self, hint: HintRecord, refusals: list[str]) -> list[tuple[RouteFound, Candidate]]:
+        """What might follow a transaction that is only hinted at: searched where its logs point, not simulated behind it."""
+        head, view = self.heads.head, self._view
         if head is None:
             refusals.append("no_head")
             return []
-        view, env = self._view, self.heads.next_env()
-        witness = event.part(WitnessRecord)
-        overlay = simulate_pending(
-            self._engine, view.tables.get, view.listeners, view.codes, head.hash, env, pending, witness
-        )
-        if overlay.refusal:
-            refusals.append(overlay.refusal)
-            return []
-        if not overlay.pools:
+        env = self.heads.next_env()
+        told = read_hint(hint.logs, view.tables.get, view.listeners, env.timestamp)
+        if not told.named:
+            refusals.append(NO_POOL)
             return []
         try:
-            with view.tables.overlay(overlay.pools):
-                routes = self._routes([pool.address for pool in overlay.pools], env, refusals)
+            with view.tables.overlay(told.pools):
+                routes = self._routes(told.named, env, refusals)
         except BadPrice:
-            # The transaction would leave a pool in a state that has no price: nothing can be said of what follows.
             refusals.append("bad_price")
             return []
-        return self._candidates(Strategy.BACKRUN, (Target(pending.hash, pending.raw),), routes, env, overlay.post, refusals)
+        targets = (Target(hint.hash, b""),)
+        found = self._candidates(Strategy.BACKRUN, targets, routes, env, None, refusals, 0)
+        return marked(found, told.pools)
 
     def _routes(self, changed: Iterable[bytes], env: BlockEnv, refusals: list[str]) -> tuple[Found, ...]:
         """The best routes through what changed, on the states that the tables show. Wei are priced on the states after the head."""
@@ -133,7 +197,9 @@ class Market:
         env: BlockEnv,
         post: Witness | None,
         refusals: list[str],
+        first: int,
     ) -> list[tuple[RouteFound, Candidate]]:
+        """Routes as calls with the state for each; those of an event are numbered on from `first`."""
         owner = self._view.account(self._settings.owner)
         if owner is None:
             refusals += ["owner_unknown"] * bool(routes)
@@ -150,7 +216,7 @@ class Market:
             witness = self._view.witness(needs, whole)
             if post is not None:
                 witness = behind(post, witness)
-            index = len(found)
+            index = first + len(found)
             candidate = Candidate(index, transaction, env, witness, needs)
             found.append((self._found(index, strategy, targets, route), candidate))
         return found
@@ -187,7 +253,12 @@ class Market:
         )
 
     def _summary(
-        self, event: Event, routes: list[RouteFound], transactions: list[Transaction], refusals: list[str]
+        self,
+        event: Event,
+        routes: list[RouteFound],
+        transactions: list[Transaction],
+        refusals: list[str],
+        replaced: tuple[bytes, ...],
     ) -> EventSummary:
         part = event.parts[0]
         head = self.heads.head
@@ -209,6 +280,7 @@ class Market:
             refusals=tuple(refusals),
             control=control,
             state_digest=self._view.digest,
+            replaced=replaced,
         )
 
 

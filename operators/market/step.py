@@ -16,6 +16,7 @@ from operators.gather import Gather
 from operators.graph.codes import answers_to
 from operators.graph.messages import ShardOutput
 from operators.market.heads import Heads
+from operators.market.mempool import Mempool
 from operators.market.messages import Candidate, EventSummary
 from operators.market.react import EncodeCall, Market, MarketSettings
 from operators.observe import Observe, ignore
@@ -23,7 +24,7 @@ from operators.simulation.engine import Engine
 from schemas.event import Event
 
 KEY = "market"
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 
 
 class Reaction(NamedTuple):
@@ -37,12 +38,16 @@ class _Logic(StatefulBatchLogic[Event | ShardOutput, Reaction, tuple[Any, ...]])
     def __init__(
         self, settings: MarketSettings, shards: int, engine: Engine, encode: EncodeCall, observe: Observe, state: Any
     ) -> None:
-        version, last_seq, heads = state or (SNAPSHOT_VERSION, None, ())
+        version, last_seq, heads, pending = state or (SNAPSHOT_VERSION, None, (), None)
         if version != SNAPSHOT_VERSION:
             raise ValueError(f"market snapshot of version {version}, this code reads {SNAPSHOT_VERSION}")
         self._gather: Gather[Event, ShardOutput] = Gather(shards, last_seq)
         self._market = Market(
-            settings, engine, encode, Heads(settings.chain_id, settings.fork, settings.block_seconds, heads)
+            settings,
+            engine,
+            encode,
+            Heads(settings.chain_id, settings.fork, settings.block_seconds, heads),
+            Mempool(settings.mempool, pending),
         )
         self._observe = observe
         #: The first event of a process goes to all shards: see `operators.graph.step`.
@@ -67,7 +72,7 @@ class _Logic(StatefulBatchLogic[Event | ShardOutput, Reaction, tuple[Any, ...]])
     def snapshot(self) -> tuple[Any, ...]:
         # The view is not here: it holds only what the shards hold, and they announce all of it after a resume.
         assert self._gather.idle(), "an epoch closed with an event half gathered"
-        return (SNAPSHOT_VERSION, self._gather.last_seq, self._market.heads.snapshot())
+        return (SNAPSHOT_VERSION, self._gather.last_seq, self._market.heads.snapshot(), self._market.mempool.snapshot())
 
 
 def market(

@@ -1,11 +1,11 @@
-"""What a pending transaction would do: executed on its witness, its logs applied to the pools it touches.
+"""What pending transactions would do: executed in order on their witnesses, their logs applied to the pools they touch.
 
 Source of truth is the engine's own log output, decoded by the pool families exactly as mined logs are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from operators.graph.dispatch import Listeners, concerns, keys_of
@@ -13,6 +13,7 @@ from operators.pools.base import BadLog, Pool
 from operators.simulation.engine import Engine, UnknownAccounts
 from operators.simulation.model import BlockEnv, Transaction, Witness
 from operators.simulation.packed import PackedState
+from schemas.logs import Log
 from schemas.opportunities import VerdictKind
 from schemas.pending import PendingRecord
 from schemas.witness import WitnessRecord
@@ -22,14 +23,23 @@ PoolOf = Callable[[bytes], Pool | None]
 
 
 class Overlay(NamedTuple):
-    """The hypothetical changes of one pending transaction. `refusal` is empty where it could be modelled.
+    """The hypothetical changes of a pending transaction, behind those that must come before it. `refusal` is empty where it could be modelled.
 
-    `pools` are the changed states by address order of first change; `post` is the witness after the transaction.
+    `pools` are all changed states, in order of first change; `post` is the witness after the transaction. `moved` are the addresses of those
+    pools that the transaction itself changed.
     """
 
     refusal: str
     pools: tuple[Pool, ...]
     post: Witness | None
+    moved: tuple[bytes, ...] = ()
+
+
+class Traced(NamedTuple):
+    """A pending transaction and, packed, what it reads when it is executed alone after the head."""
+
+    record: PendingRecord
+    packed: bytes
 
 
 def transaction_of(pending: PendingRecord) -> Transaction:
@@ -52,41 +62,72 @@ def simulate_pending(
     engine: Engine,
     pool_of: PoolOf,
     listeners: Listeners,
-    codes: dict[bytes, bytes],
+    codes: Mapping[bytes, bytes],
     head_hash: bytes,
     env: BlockEnv,
     pending: PendingRecord,
     record: WitnessRecord | None,
 ) -> Overlay:
-    """Execute a pending transaction behind the head. `codes` are the contract codes known so far, by keccak.
+    """Execute a pending transaction behind the head, as `simulate_sequence` does.
 
-    Refusals: `no_witness` (the node could not trace it), `stale_witness` (traced on another head), `pending_<verdict>` with the
-    engine's reason (reverted, halted, refused), `bad_log:<reason>` where a pool said something outside its model.
+    Refusals besides: `no_witness` (the node could not trace it), `stale_witness` (traced on another head).
     """
     if record is None:
         return Overlay("no_witness", (), None)
     if record.block_hash != head_hash:
         return Overlay("stale_witness", (), None)
+    return simulate_sequence(engine, pool_of, listeners, codes, env, [Traced(pending, record.packed)])
+
+
+def simulate_sequence(
+    engine: Engine,
+    pool_of: PoolOf,
+    listeners: Listeners,
+    codes: Mapping[bytes, bytes],
+    env: BlockEnv,
+    sequence: Sequence[Traced],
+) -> Overlay:
+    """Execute a pending transaction, the last one, behind all that its sender's account must send before it. `codes` as above.
+
+    What one of them reads only because of what an earlier one did is in no prestate: the engine refuses it by name.
+    Refusals: `pending_<verdict>` with the engine's reason (reverted, halted, refused), `predecessor_<verdict>` the same of one before it,
+    `bad_log:<reason>` where a pool said something outside its model.
+    """
+    # The earliest on top: what it may change is in its own prestate as it is after the head, whatever later ones were traced behind.
+    state = PackedState(tuple(traced.packed for traced in reversed(sequence)), codes)
     # Nodes leave accounts that do not exist out of a prestate, so here unknown means absent.
-    state = PackedState((record.packed,), codes)
-    execution = engine.execute(state, env, [transaction_of(pending)], unknown=UnknownAccounts.ABSENT)
-    verdict = execution.verdicts[0]
-    if verdict.kind is not VerdictKind.SUCCESS:
-        # A failing transaction moves no pool; following it would only cost.
-        reason = f":{verdict.reason}" if verdict.kind is VerdictKind.REFUSED else ""
-        return Overlay(f"pending_{verdict.kind.value}{reason}", (), None)
-    changed: dict[bytes, Pool] = {}
-    for log in verdict.logs:
+    transactions = [transaction_of(traced.record) for traced in sequence]
+    execution = engine.execute(state, env, transactions, unknown=UnknownAccounts.ABSENT)
+    for place, verdict in enumerate(execution.verdicts, 1):
+        if verdict.kind is not VerdictKind.SUCCESS:
+            # A failing transaction moves no pool, and a bundle with one is not taken.
+            whose = "pending" if place == len(sequence) else "predecessor"
+            reason = f":{verdict.reason}" if verdict.kind is VerdictKind.REFUSED else ""
+            return Overlay(f"{whose}_{verdict.kind.value}{reason}", (), None)
+    pools: dict[bytes, Pool] = {}
+    moved: dict[bytes, None] = {}
+    try:
+        for verdict in execution.verdicts:
+            moved = _apply_logs(verdict.logs, pools, pool_of, listeners, env.timestamp)
+    except BadLog as error:
+        return Overlay(f"bad_log:{error.reason}", (), None)
+    return Overlay("", tuple(pools.values()), execution.post, tuple(moved))
+
+
+def _apply_logs(
+    logs: Iterable[Log], pools: dict[bytes, Pool], pool_of: PoolOf, listeners: Listeners, timestamp: int
+) -> dict[bytes, None]:
+    """Bring `pools` up with one transaction's logs; the addresses of those that changed, in order of first change. Raises `BadLog`."""
+    moved: dict[bytes, None] = {}
+    for log in logs:
         for key in keys_of(log):
             for address in listeners.named(key, log):
-                pool = changed.get(address) or pool_of(address)
+                pool = pools.get(address) or pool_of(address)
                 if pool is None or not concerns(pool, key, log):
                     continue
-                try:
-                    changed[address] = (pool.at(env.timestamp) if pool.TIMED else pool).apply(log)
-                except BadLog as error:
-                    return Overlay(f"bad_log:{error.reason}", (), None)
-    return Overlay("", tuple(changed.values()), execution.post)
+                pools[address] = (pool.at(timestamp) if pool.TIMED else pool).apply(log)
+                moved[address] = None
+    return moved
 
 
 def behind(post: Witness, base: Witness) -> Witness:

@@ -147,10 +147,10 @@ def _are_deep(store: Store, way: int, token: int, hub: int, hops: int, least: fl
 
 @inner
 def _is_deep(store: Store, hops: int, source: int, target: int, least: float) -> bool:
-    row = list_of(store, hops, source, target)
-    if store.list_floor[row] > least and store.list_state[row, LENGTH] < LOOKED_UP // 2:
+    row = list_of(store.near.shape[2], hops, source, target)
+    if store.lists.floor[row] > least and store.lists.state[row, LENGTH] < LOOKED_UP // 2:
         renew_list(store, hops, source, target)
-    return store.list_floor[row] <= least
+    return store.lists.floor[row] <= least
 
 
 @inner
@@ -209,12 +209,16 @@ def _take_listed(store: Store, walks: Walks, way: int, hub: int, left: int, bans
     row = ZERO
     fits = over == NONE or (over > hub and over != token and last != -inf)
     if fits:
-        row = list_of(store, length, token, end) if way == TO else list_of(store, length, end, token)
-        fits = place < store.list_state[row, LENGTH] and so_far + store.list_price[row, place] + last > least
+        row = (
+            list_of(store.near.shape[2], length, token, end)
+            if way == TO
+            else list_of(store.near.shape[2], length, end, token)
+        )
+        fits = place < store.lists.state[row, LENGTH] and so_far + store.lists.price[row, place] + last > least
     if not fits:
         step[_AT, level] += ROOM_OF_LIST - 1 - place  # nothing behind it fits either
         return False
-    first, second = store.list_token[row, place, 0], store.list_token[row, place, 1]
+    first, second = store.lists.token[row, place, 0], store.lists.token[row, place, 1]
     if length == 3 and way == FROM:
         first, second = second, first
     if over != NONE:
@@ -226,7 +230,7 @@ def _take_listed(store: Store, walks: Walks, way: int, hub: int, left: int, bans
         step[_TAKEN, level + 1], step[_TOKEN, level + 2] = find_link(store, first, second), second
         first = second
     step[_TAKEN, level + left - 1] = store.near_link[first, hub]
-    walks.price[way, _WHOLE] = so_far + store.list_price[row, place] + last
+    walks.price[way, _WHOLE] = so_far + store.lists.price[row, place] + last
     return True
 
 
@@ -277,63 +281,41 @@ def list_routes(
     for position in range(len(changed)):
         pool = changed[position]
         for arc in range(pools[pool, FIRST_ARC], pools[pool, FIRST_ARC] + pools[pool, ARCS]):
-            if store.offer[arc, PRICE] == -inf:
+            price = store.offer[arc, PRICE]
+            if price == -inf:
                 continue
-            link = store.arc[arc, LINK]
-            token, other = store.link[link, TAIL], store.head[link]
+            token, other = store.link[store.arc[arc, LINK], TAIL], store.head[store.arc[arc, LINK]]
             # A route is listed from the first anchor in it.
             for anchor in range(min(token, other, costs.floor.shape[1] - 1) + 1):
                 cost = costs.floor[0, anchor] + costs.floor[1, anchor] * costs.gas[pool]
                 shallow = sqrt(cost / store.offer[arc, DEPTH]) if cost > 0.0 else 0.0
-                first, end = (0, 1) if token == anchor else (1, most_hops if other == anchor else most_hops - 1)
-                for hops in range(first, end):
-                    behind = 0 if other == anchor else most_hops - 1 - hops
-                    count = _list_around(store, arc, anchor, hops, behind, shallow, pools, costs, walks, found, count)
-    return count
-
-
-@inner
-def _list_around(
-    store: Store,
-    arc: int,
-    anchor: int,
-    hops: int,
-    most_behind: int,
-    shallow: float,
-    pools: Ints,
-    costs: Costs,
-    walks: Walks,
-    found: Found,
-    count: int,
-) -> int:
-    """The routes with exactly `hops` hops before the arc, and up to `most_behind` behind it; 0 hops where it begins or ends in the anchor."""
-    link, price = store.arc[arc, LINK], store.offer[arc, PRICE]
-    token, other = store.link[link, TAIL], store.head[link]
-    before = bound(store, FROM, token, anchor, hops, other)
-    if before == -inf:
-        return count
-    behind = 0.0 if most_behind == 0 else -inf
-    for number in range(1, most_behind + 1):
-        behind = max(behind, bound(store, TO, other, anchor, number, token))
-    if before + price + behind <= -_MARGIN:
-        return count
-    least = _least_before(price, behind, shallow)
-    if before <= least:
-        return count
-    if hops > 0:
-        walks.step[FROM, _BANNED, 0] = other
-        _enter(store, walks, FROM, ZERO, token, anchor, hops, 0.0, least)
-    so_far, more = 0.0, True
-    while more:
-        if hops > 0:
-            if not _next_way(store, walks, FROM, anchor, hops, ONE, least):
-                break
-            so_far = walks.price[FROM, _WHOLE]
-        else:
-            more = False
-        count = _list_behind(
-            store, arc, anchor, hops, so_far, most_behind, shallow, pools, costs, walks, found, count
-        )  # fmt: skip
+                # Routes with exactly so many hops before the arc: none where it leads away from the anchor.
+                fewest, end = (0, 1) if token == anchor else (1, most_hops if other == anchor else most_hops - 1)
+                for before in range(fewest, end):
+                    most_behind = 0 if other == anchor else most_hops - 1 - before
+                    best_before = bound(store, FROM, token, anchor, before, other)
+                    if best_before == -inf:
+                        continue
+                    best_behind = 0.0 if most_behind == 0 else -inf
+                    for behind in range(1, most_behind + 1):
+                        best_behind = max(best_behind, bound(store, TO, other, anchor, behind, token))
+                    if best_before + price + best_behind <= -_MARGIN:
+                        continue
+                    least = _least_before(price, best_behind, shallow)
+                    if best_before <= least:
+                        continue
+                    if before == 0:
+                        count = _list_behind(
+                            store, arc, anchor, ZERO, 0.0, most_behind, shallow, pools, costs, walks, found, count
+                        )  # fmt: skip
+                        continue
+                    walks.step[FROM, _BANNED, 0] = other
+                    _enter(store, walks, FROM, ZERO, token, anchor, before, 0.0, least)
+                    while _next_way(store, walks, FROM, anchor, before, ONE, least):
+                        count = _list_behind(
+                            store, arc, anchor, before, walks.price[FROM, _WHOLE], most_behind, shallow, pools, costs,
+                            walks, found, count,
+                        )  # fmt: skip
     return count
 
 

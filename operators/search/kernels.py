@@ -43,6 +43,7 @@ from operators.search.store import (
     WORN,
     Floats,
     Ints,
+    Lists,
     Store,
 )
 
@@ -63,6 +64,12 @@ def entry(function: _Function) -> _Function:
 def inner(function: _Function) -> _Function:
     """Compiled for other compiled code alone: what Python would need to call it is left out, which shortens the compilation."""
     compiled: _Function = njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return compiled
+
+
+def inlined(function: _Function) -> _Function:
+    """Like `inner`, and copied into its callers: for little work that is done everywhere, since handing over a store costs more."""
+    compiled: _Function = njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)(function)
     return compiled
 
 
@@ -198,8 +205,8 @@ def _set_link(store: Store, link: int, price: float) -> None:
     elif token >= hubs:
         _offer_between_hubs(store, token, other, earlier, price)
         for hub in range(hubs):
-            _offer(store, TO, token, hub, other, price + store.near[TO, other, hub])
-            _offer(store, FROM, other, hub, token, price + store.near[FROM, token, hub])
+            _offer(store.via, store.via_token, TO, token, hub, other, price + store.near[TO, other, hub])
+            _offer(store.via, store.via_token, FROM, other, hub, token, price + store.near[FROM, token, hub])
 
 
 @inner
@@ -210,22 +217,29 @@ def _offer_to_neighbours(store: Store, way: int, token: int, hub: int, earlier: 
         beyond = store.near[1 - way, token, other]
         if other != hub and beyond != -inf:
             source, target = (other, hub) if way == TO else (hub, other)
-            _change_list(store, list_of(store, TWO, source, target), token, ABSENT, beyond + earlier, beyond + price)
+            _change_list(
+                store.lists,
+                list_of(store.near.shape[2], TWO, source, target),
+                token,
+                ABSENT,
+                beyond + earlier,
+                beyond + price,
+            )
     for link in range(start, start + store.token[token, DEGREE]):
         other, step = store.head[link], store.price[1 - way, link]
         if step == -inf or other < hubs:
             continue
-        _offer(store, way, other, hub, token, step + price)
+        _offer(store.via, store.via_token, way, other, hub, token, step + price)
         for end in range(hubs):
             beyond = store.near[1 - way, other, end]
             if end == hub or beyond == -inf:
                 continue
             if way == TO:
-                row = list_of(store, THREE, end, hub)
-                _change_list(store, row, other, token, (beyond + step) + earlier, (beyond + step) + price)
+                row = list_of(store.near.shape[2], THREE, end, hub)
+                _change_list(store.lists, row, other, token, (beyond + step) + earlier, (beyond + step) + price)
             else:
-                row = list_of(store, THREE, hub, end)
-                _change_list(store, row, token, other, (earlier + step) + beyond, (price + step) + beyond)
+                row = list_of(store.near.shape[2], THREE, hub, end)
+                _change_list(store.lists, row, token, other, (earlier + step) + beyond, (price + step) + beyond)
 
 
 @inner
@@ -239,40 +253,40 @@ def _offer_between_hubs(store: Store, token: int, other: int, earlier: float, pr
         for target in range(hubs):
             after = store.near[TO, other, target]
             if target != source and after != -inf:
-                row = list_of(store, THREE, source, target)
-                _change_list(store, row, token, other, (before + earlier) + after, (before + price) + after)
+                row = list_of(store.near.shape[2], THREE, source, target)
+                _change_list(store.lists, row, token, other, (before + earlier) + after, (before + price) + after)
 
 
 # ---------------------------------------------------------------- two hops
 
 
 @inner
-def _offer(store: Store, way: int, token: int, hub: int, over: int, price: float) -> None:
+def _offer(via: Floats, via_token: Ints, way: int, token: int, hub: int, over: int, price: float) -> None:
     """Between `token` and the hub, the way over `over` has this price now."""
-    best, second = store.via_token[way, token, hub, 0], store.via_token[way, token, hub, 1]
+    best, second = via_token[way, token, hub, 0], via_token[way, token, hub, 1]
     if best == STALE:
         return
     if over != best and over != second:
         if price != -inf:
-            _insert(store, way, token, hub, over, price)
+            _insert(via, via_token, way, token, hub, over, price)
         return
-    best_price, second_price = store.via[way, token, hub, 0], store.via[way, token, hub, 1]
+    best_price, second_price = via[way, token, hub, 0], via[way, token, hub, 1]
     if over == second:
         if _before(price, over, best_price, best):
-            store.via[way, token, hub, 0], store.via[way, token, hub, 1] = price, best_price
-            store.via_token[way, token, hub, 0], store.via_token[way, token, hub, 1] = over, best
+            via[way, token, hub, 0], via[way, token, hub, 1] = price, best_price
+            via_token[way, token, hub, 0], via_token[way, token, hub, 1] = over, best
         elif price >= second_price:
-            store.via[way, token, hub, 1] = price
+            via[way, token, hub, 1] = price
         else:
-            store.via_token[way, token, hub, 0] = STALE
+            via_token[way, token, hub, 0] = STALE
     elif second == NONE:  # the only way there is
-        store.via[way, token, hub, 0] = price
+        via[way, token, hub, 0] = price
         if price == -inf:
-            store.via_token[way, token, hub, 0] = NONE
+            via_token[way, token, hub, 0] = NONE
     elif _before(price, over, second_price, second):
-        store.via[way, token, hub, 0] = price
+        via[way, token, hub, 0] = price
     else:
-        store.via_token[way, token, hub, 0] = STALE
+        via_token[way, token, hub, 0] = STALE
 
 
 @inner
@@ -281,14 +295,14 @@ def _before(price: float, token: int, other_price: float, other: int) -> bool:
 
 
 @inner
-def _insert(store: Store, way: int, token: int, hub: int, over: int, price: float) -> None:
+def _insert(via: Floats, via_token: Ints, way: int, token: int, hub: int, over: int, price: float) -> None:
     """Keep a way that is not among the best two if it belongs there."""
-    best, second = store.via_token[way, token, hub, 0], store.via_token[way, token, hub, 1]
-    if best == NONE or _before(price, over, store.via[way, token, hub, 0], best):
-        store.via[way, token, hub, 1], store.via_token[way, token, hub, 1] = store.via[way, token, hub, 0], best
-        store.via[way, token, hub, 0], store.via_token[way, token, hub, 0] = price, over
-    elif second == NONE or _before(price, over, store.via[way, token, hub, 1], second):
-        store.via[way, token, hub, 1], store.via_token[way, token, hub, 1] = price, over
+    best, second = via_token[way, token, hub, 0], via_token[way, token, hub, 1]
+    if best == NONE or _before(price, over, via[way, token, hub, 0], best):
+        via[way, token, hub, 1], via_token[way, token, hub, 1] = via[way, token, hub, 0], best
+        via[way, token, hub, 0], via_token[way, token, hub, 0] = price, over
+    elif second == NONE or _before(price, over, via[way, token, hub, 1], second):
+        via[way, token, hub, 1], via_token[way, token, hub, 1] = price, over
 
 
 @inner
@@ -303,88 +317,85 @@ def _refresh(store: Store, way: int, token: int, hub: int) -> None:
         if over >= hubs:
             price = store.price[way, link] + store.near[way, over, hub]
             if price != -inf:
-                _insert(store, way, token, hub, over, price)
+                _insert(store.via, store.via_token, way, token, hub, over, price)
 
 
 # ---------------------------------------------------------------- lists between hubs
 
 
 @inner
-def list_of(store: Store, hops: int, source: int, target: int) -> int:
-    """The row of the list of ways of two or three hops between two different hubs."""
-    hubs = store.near.shape[2]
+def list_of(hubs: int, hops: int, source: int, target: int) -> int:
+    """The row of the list of ways of two or three hops between two different of so many hubs."""
     return ((hops - 2) * hubs + source) * hubs + target
 
 
 @inner
-def _change_list(store: Store, row: int, first: int, second: int, earlier: float, price: float) -> None:
+def _change_list(lists: Lists, row: int, first: int, second: int, earlier: float, price: float) -> None:
     """The way over these tokens, which had the one price, has the other now."""
-    floor = store.list_floor[row]
+    floor = lists.floor[row]
     if earlier > floor:
-        length = store.list_state[row, LENGTH] - 1
+        length = lists.state[row, LENGTH] - 1
         place = 0
-        while place < length and (
-            store.list_token[row, place, 0] != first or store.list_token[row, place, 1] != second
-        ):
+        while place < length and (lists.token[row, place, 0] != first or lists.token[row, place, 1] != second):
             place += 1
         for following in range(place, length):
-            _copy_way(store, row, following + 1, following)
-        store.list_state[row, LENGTH], store.list_state[row, WORN] = length, 1
+            _copy_way(lists, row, following + 1, following)
+        lists.state[row, LENGTH], lists.state[row, WORN] = length, 1
     if price > floor:
-        if store.list_state[row, LENGTH] == ROOM_OF_LIST:
-            _shorten(store, row, LOOKED_UP)
-        if price > store.list_floor[row]:
-            _add_to_list(store, row, first, second, price)
+        if lists.state[row, LENGTH] == ROOM_OF_LIST:
+            _shorten(lists, row, LOOKED_UP)
+        if price > lists.floor[row]:
+            _add_to_list(lists, row, first, second, price)
 
 
 @inner
-def _add_to_list(store: Store, row: int, first: int, second: int, price: float) -> None:
-    place = store.list_state[row, LENGTH]
-    store.list_state[row, LENGTH] += 1
+def _add_to_list(lists: Lists, row: int, first: int, second: int, price: float) -> None:
+    place = lists.state[row, LENGTH]
+    lists.state[row, LENGTH] += 1
     while place > 0 and (
-        _before(price, first, store.list_price[row, place - 1], store.list_token[row, place - 1, 0])
+        _before(price, first, lists.price[row, place - 1], lists.token[row, place - 1, 0])
         or (
-            price == store.list_price[row, place - 1]
-            and first == store.list_token[row, place - 1, 0]
-            and second < store.list_token[row, place - 1, 1]
+            price == lists.price[row, place - 1]
+            and first == lists.token[row, place - 1, 0]
+            and second < lists.token[row, place - 1, 1]
         )
     ):
-        _copy_way(store, row, place - 1, place)
+        _copy_way(lists, row, place - 1, place)
         place -= 1
-    store.list_price[row, place] = price
-    store.list_token[row, place, 0], store.list_token[row, place, 1] = first, second
+    lists.price[row, place] = price
+    lists.token[row, place, 0], lists.token[row, place, 1] = first, second
 
 
 @inner
-def _copy_way(store: Store, row: int, source: int, target: int) -> None:
-    store.list_price[row, target] = store.list_price[row, source]
+def _copy_way(lists: Lists, row: int, source: int, target: int) -> None:
+    lists.price[row, target] = lists.price[row, source]
     for place in range(2):
-        store.list_token[row, target, place] = store.list_token[row, source, place]
+        lists.token[row, target, place] = lists.token[row, source, place]
 
 
 @inner
-def _shorten(store: Store, row: int, length: int) -> None:
+def _shorten(lists: Lists, row: int, length: int) -> None:
     """Keep at most so many ways; the floor is the best price that is given up, and no way at it is kept."""
-    floor = store.list_price[row, length]
-    while length > 0 and store.list_price[row, length - 1] == floor:
+    floor = lists.price[row, length]
+    while length > 0 and lists.price[row, length - 1] == floor:
         length -= 1
-    store.list_floor[row], store.list_state[row, LENGTH] = floor, length
+    lists.floor[row], lists.state[row, LENGTH] = floor, length
 
 
 @inner
-def _collect(store: Store, row: int, first: int, second: int, price: float) -> None:
+def _collect(lists: Lists, row: int, first: int, second: int, price: float) -> None:
     """While a list is looked up: keep the way if it is above the floor so far."""
-    if price > store.list_floor[row]:
-        _add_to_list(store, row, first, second, price)
-        if store.list_state[row, LENGTH] > LOOKED_UP:
-            _shorten(store, row, LOOKED_UP)
+    if price > lists.floor[row]:
+        _add_to_list(lists, row, first, second, price)
+        if lists.state[row, LENGTH] > LOOKED_UP:
+            _shorten(lists, row, LOOKED_UP)
 
 
 @inner
 def look_up_list(store: Store, hops: int, source: int, target: int) -> None:
     """Make a list anew from the neighbours of the hub that has fewer."""
-    hubs, row = store.near.shape[2], list_of(store, hops, source, target)
-    store.list_floor[row], store.list_state[row, LENGTH], store.list_state[row, WORN] = -inf, 0, 0
+    hubs, row = store.near.shape[2], list_of(store.near.shape[2], hops, source, target)
+    store.lists.floor[row], store.lists.state[row, LENGTH], store.lists.state[row, WORN] = -inf, 0, 0
     way, here, there = TO, source, target
     if store.token[target, DEGREE] < store.token[source, DEGREE]:
         way, here, there = FROM, target, source
@@ -396,13 +407,13 @@ def look_up_list(store: Store, hops: int, source: int, target: int) -> None:
         if hops == 2:
             price = step + store.near[way, token, there]
             if price != -inf:
-                _collect(store, row, token, ABSENT, price)
+                _collect(store.lists, row, token, ABSENT, price)
             continue
         if store.via_token[way, token, there, 0] == STALE:
             _refresh(store, way, token, there)
         # Prices are summed in the order of the hops, here they are not: hence the margin.
         if store.via_token[way, token, there, 0] == NONE or (
-            step + store.via[way, token, there, 0] < store.list_floor[row] - 1e-9
+            step + store.via[way, token, there, 0] < store.lists.floor[row] - 1e-9
         ):
             continue
         first = store.token[token, START]
@@ -412,29 +423,29 @@ def look_up_list(store: Store, hops: int, source: int, target: int) -> None:
             if other < hubs or middle == -inf or last == -inf:
                 continue
             if way == TO:
-                _collect(store, row, token, other, (step + middle) + last)
+                _collect(store.lists, row, token, other, (step + middle) + last)
             else:
-                _collect(store, row, other, token, (last + middle) + step)
+                _collect(store.lists, row, other, token, (last + middle) + step)
 
 
 @inner
 def renew_list(store: Store, hops: int, source: int, target: int) -> None:
     """Look a list up again where that can make it longer."""
-    row = list_of(store, hops, source, target)
-    if store.list_state[row, WORN] and store.list_floor[row] != -inf:
+    row = list_of(store.near.shape[2], hops, source, target)
+    if store.lists.state[row, WORN] and store.lists.floor[row] != -inf:
         look_up_list(store, hops, source, target)
 
 
 @inner
 def _best_of_list(store: Store, hops: int, source: int, target: int, left_out: int) -> float:
     """No way of the list's kind, not over `left_out`, has a better price."""
-    row = list_of(store, hops, source, target)
-    if store.list_state[row, LENGTH] < 2:
+    row = list_of(store.near.shape[2], hops, source, target)
+    if store.lists.state[row, LENGTH] < 2:
         renew_list(store, hops, source, target)
-    for place in range(store.list_state[row, LENGTH]):
-        if store.list_token[row, place, 0] != left_out:
-            return store.list_price[row, place]
-    return store.list_floor[row]
+    for place in range(store.lists.state[row, LENGTH]):
+        if store.lists.token[row, place, 0] != left_out:
+            return store.lists.price[row, place]
+    return store.lists.floor[row]
 
 
 # ---------------------------------------------------------------- bounds
@@ -477,7 +488,7 @@ def _best_of_three(store: Store, way: int, token: int, hub: int, left_out: int) 
     return best
 
 
-@inner
+@inlined
 def bound(store: Store, way: int, token: int, hub: int, hops: int, left_out: int) -> float:
     """No way of so many hops between `token` and the hub, not by `left_out`, has a better price; 0 for no hops."""
     if hops == 0:

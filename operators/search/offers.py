@@ -63,16 +63,17 @@ def offers_of(pool: Pool, known: Liquidity | None = None) -> Offers:
         directions = len(pool.tokens) * (len(pool.tokens) - 1)
         return Offers((_NO_WAY,) * directions, (inf,) * directions)
     if isinstance(pool, V2Pool):
-        offers = _constant_product(pool)
-    elif isinstance(pool, ConcentratedPool):
-        offers = _concentrated(
-            pool, known if known is not None and known.ticks is pool.ticks else _liquidity(pool.ticks)
-        )
-    elif isinstance(pool, WeightedPool):
-        offers = _weighted(pool)
-    else:
-        prices = _log_prices(pool)
-        offers = Offers(prices, (inf,) * len(prices))
+        return _constant_product(pool)
+    if isinstance(pool, ConcentratedPool):
+        liquidity = known if known is not None and known.ticks is pool.ticks else _liquidity(pool.ticks)
+        return _checked(pool, _concentrated(pool, liquidity))
+    if isinstance(pool, WeightedPool):
+        return _checked(pool, _weighted(pool))
+    prices = _log_prices(pool)
+    return _checked(pool, Offers(prices, (inf,) * len(prices)))
+
+
+def _checked(pool: Pool, offers: Offers) -> Offers:
     for price, depth in zip(offers.prices, offers.depths, strict=True):
         if not (price < inf and depth > 0):
             raise BadPrice(

@@ -43,6 +43,18 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
+class Lists(NamedTuple):
+    """The best ways between two hubs: over one token that is none (K*K lists), then over two (K*K lists), by the row that `list_of` gives."""
+
+    #: (2*K*K,) a list holds all ways with a price above its floor, and no other; (2*K*K, 2) how many, and whether one was taken out since it was
+    #: looked up.
+    floor: Floats
+    state: Ints
+    #: (2*K*K, ROOM_OF_LIST) prices, best first; (.., 2) the tokens on the way, the second NONE on ways over one. Equal prices: lower numbers first.
+    price: Floats
+    token: Ints
+
+
 class Store(NamedTuple):
     """Arrays only, and few of them: compiled code takes it whole. T tokens, L links, E arcs, K hubs; T, L and E have room to spare."""
 
@@ -66,14 +78,7 @@ class Store(NamedTuple):
     #: prices: lower number first. Nothing for hubs themselves, they have lists.
     via: Floats
     via_token: Ints
-    #: Lists of the best ways between two hubs, over one token that is none (K*K lists), then over two (K*K lists), by the row that `list_of` gives.
-    #: (2*K*K,) a list holds all ways with a price above its floor, and no other; (2*K*K, 2) how many, and whether one was taken out since it was
-    #: looked up.
-    list_floor: Floats
-    list_state: Ints
-    #: (2*K*K, ROOM_OF_LIST) prices, best first; (.., 2) the tokens on the way, the second NONE on ways over one. Equal prices: lower numbers first.
-    list_price: Floats
-    list_token: Ints
+    lists: Lists
 
 
 def empty(hubs: int) -> Store:
@@ -95,10 +100,12 @@ def _allocate(tokens: int, links: int, arcs: int, hubs: int) -> Store:
         near=np.full((2, tokens, hubs), NO_WAY),
         via=np.full((2, tokens, hubs, 2), NO_WAY),
         via_token=np.full((2, tokens, hubs, 2), NONE, np.int64),
-        list_floor=np.full(lists, NO_WAY),
-        list_state=np.zeros((lists, 2), np.int64),
-        list_price=np.full((lists, ROOM_OF_LIST), NO_WAY),
-        list_token=np.full((lists, ROOM_OF_LIST, 2), NONE, np.int64),
+        lists=Lists(
+            floor=np.full(lists, NO_WAY),
+            state=np.zeros((lists, 2), np.int64),
+            price=np.full((lists, ROOM_OF_LIST), NO_WAY),
+            token=np.full((lists, ROOM_OF_LIST, 2), NONE, np.int64),
+        ),
     )
 
 
@@ -111,11 +118,11 @@ def with_room(store: Store, tokens: int, links: int, arcs: int) -> Store:
     if tuple(wanted) == now:
         return store
     grown = _allocate(*wanted, store.near.shape[2])
-    for old, new in zip(store, grown, strict=True):
+    for old, new in zip(store[:-1], grown[:-1], strict=True):
         new[tuple(slice(size) for size in old.shape)] = old
-    return grown
+    return grown._replace(lists=store.lists)
 
 
 def bytes_of(store: Store) -> int:
     """Bytes of memory that the arrays take."""
-    return sum(array.nbytes for array in store)
+    return sum(array.nbytes for array in (*store[:-1], *store.lists))

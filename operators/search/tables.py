@@ -57,11 +57,10 @@ class Listed(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Where a pool lies in the store, also after it was dropped: its number, its first arc and how many, one for each ordered pair of tokens."""
+    """Where a pool lies in the store, also after it was dropped: its number, and its arcs, one for each ordered pair of its tokens."""
 
     number: int
-    first: int
-    count: int
+    arcs: range
     tokens: tuple[bytes, ...]
 
 
@@ -156,7 +155,7 @@ class Tables:
         states = {address: self._pools.get(address) for address in changed}
         places = {address: self._places.get(address) for address in changed}
         liquidity = {address: self._liquidity.get(address) for address in changed}
-        arcs = np.array([arc for place in places.values() if place for arc in _arcs(place)], np.int64)
+        arcs = np.array([arc for place in places.values() if place for arc in place.arcs], np.int64)
         prices, depths = self._store.offer[arcs, PRICE], self._store.offer[arcs, DEPTH]
         self._overlays += 1
         try:
@@ -215,25 +214,24 @@ class Tables:
         prices: list[float] = []
         depths: list[float] = []
         fresh: list[_Place] = []
-        for (address, pool), offer in zip(changed.items(), offers, strict=True):
+        for (address, pool), (new_prices, new_depths, liquidity) in zip(changed.items(), offers, strict=True):
             place = self._places.get(address)
-            if place is not None and place.tokens != pool.tokens:
+            if place is None or place.tokens != pool.tokens:
                 self._silence(place)
-                place = None
-            if place is None and pool.tradable:
-                place = self._new_place(pool)
-                fresh.append(place)
+                place = self._new_place(pool) if pool.tradable else None
+                if place is not None:
+                    fresh.append(place)
             self._pools[address] = pool
             if place is not None:
-                arcs.extend(_arcs(place))
-                prices += offer.prices
-                depths += offer.depths
-            if offer.liquidity is not None:
-                self._liquidity[address] = offer.liquidity
+                arcs += place.arcs
+                prices += new_prices
+                depths += new_depths
+            if liquidity is not None:
+                self._liquidity[address] = liquidity
         if fresh:
             self._link(fresh)
         if arcs:
-            kernels.set_prices(self._store, np.array(arcs, np.int64), np.array(prices), np.array(depths))
+            kernels.set_prices(self._store, np.array(arcs), np.array(prices), np.array(depths))
 
     def _new_place(self, pool: Pool) -> _Place:
         for token in pool.tokens:
@@ -247,7 +245,8 @@ class Tables:
             self._hop_gas = np.concatenate((self._hop_gas, np.zeros_like(self._hop_gas)))
         self._rows[number] = first, len(directions), _UNCHANGED
         self._hop_gas[number] = self._gas.get(pool.FAMILY, 0)
-        place = self._places[pool.address] = _Place(number, first, len(directions), pool.tokens)
+        arcs = range(first, first + len(directions))
+        place = self._places[pool.address] = _Place(number, arcs, pool.tokens)
         return place
 
     def _link(self, places: Iterable[_Place]) -> None:
@@ -255,7 +254,7 @@ class Tables:
         rows = [
             (arc, place.number, self._tokens[self._legs[arc].token_in], self._tokens[self._legs[arc].token_out])
             for place in places
-            for arc in _arcs(place)
+            for arc in place.arcs
         ]
         columns = np.array(rows, np.int64).T.copy()
         done, links = 0, 0
@@ -267,12 +266,8 @@ class Tables:
     def _silence(self, place: _Place | None) -> None:
         """Leave no way through a pool."""
         if place is not None:
-            arcs = np.array(_arcs(place), np.int64)
+            arcs = np.array(place.arcs, np.int64)
             kernels.set_prices(self._store, arcs, np.full(len(arcs), NO_WAY), np.full(len(arcs), inf))
-
-
-def _arcs(place: _Place) -> range:
-    return range(place.first, place.first + place.count)
 
 
 def _restore(held: dict[bytes, _Value], before: Mapping[bytes, _Value | None]) -> None:

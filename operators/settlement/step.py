@@ -52,6 +52,17 @@ def shard_key(decision_id: bytes, shards: int) -> str:
     return f"{int.from_bytes(decision_id[:4], 'big') % shards:03d}"
 
 
+def routed(record: DecisionRecord | SubmissionRecord, shards: int) -> Iterable[tuple[str, Input]]:
+    """A record to the shard of its decision, and what a decision calls off to the shards of those."""
+    if isinstance(record, SubmissionRecord):
+        yield shard_key(record.decision_id, shards), record
+        return
+    yield shard_key(record.id, shards), record
+    reason = "head_reverted" if record.event is EventKind.REVERT else "target_replaced"
+    for cancelled in record.cancels:
+        yield shard_key(cancelled, shards), Cancel(cancelled, reason)
+
+
 def settlement_join(
     step_id: str,
     blocks: Stream[BlockFacts],
@@ -64,16 +75,7 @@ def settlement_join(
     def broadcast(facts: BlockFacts) -> Iterable[tuple[str, Input]]:
         return ((f"{shard:03d}", facts) for shard in range(shards))
 
-    def route(record: DecisionRecord | SubmissionRecord) -> Iterable[tuple[str, Input]]:
-        if isinstance(record, DecisionRecord):
-            yield shard_key(record.id, shards), record
-            reason = "head_reverted" if record.event is EventKind.REVERT else "target_replaced"
-            for cancelled in record.cancels:
-                yield shard_key(cancelled, shards), Cancel(cancelled, reason)
-        else:
-            yield shard_key(record.decision_id, shards), record
-
     to_all = op.flat_map(f"{step_id}_broadcast", blocks, broadcast)
-    to_one = op.flat_map(f"{step_id}_route", records, route)
+    to_one = op.flat_map(f"{step_id}_route", records, lambda record: routed(record, shards))
     merged = op.merge(f"{step_id}_merge", to_all, to_one)
     return op.stateful_batch(step_id, merged, lambda state: _Logic(settings, state))

@@ -112,6 +112,25 @@ def unpack(packed: bytes) -> Witness:
     return witness
 
 
+def nonce_in(packed: bytes, address: bytes) -> int | None:
+    """The nonce of one account of a packed witness, nothing else being looked at; None where it is not in there. Raises `BadPackedWitness`."""
+    reader = _Reader(packed)
+    if reader.take(len(_MAGIC)) != _MAGIC:
+        raise BadPackedWitness("this is no packed witness of version 1")
+    for _ in range(reader.count(36)):
+        reader.take(32)
+        reader.take(reader.count(1))
+    for _ in range(reader.count(21)):
+        found, absent = reader.take(20), reader.take(1)[0] == _ABSENT
+        nonce = 0 if absent else int.from_bytes(reader.take(8), "big")
+        if found == address:
+            return nonce
+        if not absent:
+            reader.take(64)
+            reader.take(_SLOT * reader.count(_SLOT))
+    return None
+
+
 def _pack_account(parts: list[bytes], address: bytes, view: AccountView) -> None:
     if view == ABSENT:
         parts += (address, bytes([_ABSENT]))

@@ -14,7 +14,7 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from operators.market.messages import Candidate, SimulationInput
 from operators.market.step import Reaction
 from operators.simulation.engine import Engine
-from operators.simulation.verdict import Verdict
+from operators.simulation.verdict import Verdict, refused
 
 
 class SimulationOutput(NamedTuple):
@@ -27,11 +27,14 @@ class SimulationOutput(NamedTuple):
 
 def simulate(engine: Engine, message: SimulationInput) -> SimulationOutput:
     """Execute each candidate on its own fresh witness."""
-    verdicts = []
-    for candidate in message.candidates:
-        verdict = engine.execute_each(candidate.witness, candidate.env, [candidate.transaction], [candidate.needs])[0]
-        verdicts.append((candidate.index, verdict))
-    return SimulationOutput(message.seq, message.shard, tuple(verdicts))
+    verdicts = tuple((candidate.index, _verdict(engine, candidate)) for candidate in message.candidates)
+    return SimulationOutput(message.seq, message.shard, verdicts)
+
+
+def _verdict(engine: Engine, candidate: Candidate) -> Verdict:
+    if candidate.refusal:
+        return refused(candidate.refusal, "the state before it is not known")
+    return engine.execute_each(candidate.witness, candidate.env, [candidate.transaction], [candidate.needs])[0]
 
 
 class _Logic(StatefulBatchLogic[SimulationInput, SimulationOutput, tuple[()]]):

@@ -26,10 +26,12 @@ from tests.unit.graph.families import record
 
 #: The block of the target.
 TRANSACTIONS, LOGS = 200, 450
-#: Of a made-up block's logs so many are of tracked pools, so many pools.
-_POOL_LOGS, _POOLS = 100, 60
-#: keccak256("Transfer(address,address,uint256)").
+#: Of a made-up block's logs every so manyth tells what became of one of so many pools, and the one behind it is a log of a pair beside that:
+#: in proportion to the recorded blocks with the most pools.
+_EVERY, _POOLS = 7, 45
+#: keccak256("Transfer(address,address,uint256)"), and keccak256("Swap(address,uint256,uint256,uint256,uint256,address)") of a V2 pair.
 _TRANSFER = bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef")
+_PAIR_SWAP = bytes.fromhex("d78ad95fa46c994b6551d0da85fc275fe613ce37657fb8d5e3d130840159d822")
 _SHARDS = 16
 
 
@@ -76,15 +78,11 @@ def recorded_case(data: Path) -> BlockCase | None:
 def made_up_case() -> BlockCase:
     """A block of exactly the target's size: pools' logs spread among transfers of tokens."""
     market = SyntheticMarket(_POOLS)
-    of_pools = market.blocks(1, logs=_POOL_LOGS, changed=_POOLS)[0].part(LogsRecord)
+    of_pools = market.blocks(1, logs=-(-LOGS // _EVERY), changed=_POOLS)[0].part(LogsRecord)
     assert of_pools is not None
-    step = LOGS // _POOL_LOGS
-    entries = [
-        msgspec.structs.replace(
-            of_pools.logs[n // step] if n % step == 0 and n // step < _POOL_LOGS else _transfer(n), log_index=n
-        )
-        for n in range(LOGS)
-    ]
+    told = iter(of_pools.logs)
+    makers = {0: lambda n: next(told), 1: lambda n: _pair_swap(market.addresses[n % _POOLS])}
+    entries = [msgspec.structs.replace(makers.get(n % _EVERY, _transfer)(n), log_index=n) for n in range(LOGS)]
     logs = tuple(msgspec.structs.replace(log, tx_index=log.log_index * TRANSACTIONS // LOGS) for log in entries)
     hashes = [_hex((1 << 255 | n).to_bytes(32, "big")) for n in range(TRANSACTIONS)]
     block_hash = _hex(b"\x0b" * 32)
@@ -112,6 +110,10 @@ def _case(
 def _transfer(number: int) -> Log:
     token, parties = (number % 40 + 1).to_bytes(20, "big"), (number.to_bytes(32, "big"), bytes(32))
     return Log(token, (_TRANSFER, *parties), (number << 64).to_bytes(32, "big"), 0, 0)
+
+
+def _pair_swap(pair: bytes) -> Log:
+    return Log(pair, (_PAIR_SWAP, bytes(12) + pair, bytes(32)), bytes(128), 0, 0)
 
 
 def _receipt(index: int, tx_hash: str, block_hash: str, logs: Sequence[Log]) -> dict[str, Any]:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from flows.replay import ReplayError, run_replay
+from flows.replay import ReplayError, compare, read_decision_file, recorded_decisions, run_replay
 from infra.kafka.broker import LocalBroker
+from infra.kafka.reading import read_events
+from infra.runtime.child import ChildProcess
 from schemas.config import dump_config
 from tests.chaos.scenario import Scenario
+from tests.flow.cut_off_replay import write_events
 
 pytestmark = [pytest.mark.chain, pytest.mark.kafka, pytest.mark.slow]
 
@@ -71,3 +78,26 @@ def test_other_limits_are_refused_and_not_compared(
 def test_blocks_that_nobody_decided_on_are_an_error(scenario: Scenario) -> None:
     with pytest.raises(ReplayError, match="no decision is recorded"):
         run_replay(scenario.world.config_path, 10**9, 10**9 + 1)
+
+
+def test_without_any_network_the_decisions_are_the_same(scenario: Scenario, decisions: int, tmp_path: Path) -> None:
+    """Not even Kafka is there: what the flow decides is in the events and nowhere else, and nothing in it opens a socket."""
+    world = scenario.world
+    recorded = recorded_decisions(world.config, 0, 2**63 - 1)
+    wrote = write_events(
+        tmp_path / "events", read_events(world.config.kafka, world.config.chain.id, until_seq=max(recorded))
+    )
+    assert wrote == len(recorded) == decisions
+    argv = [sys.executable, "-m", "tests.flow.cut_off", "tests.flow.cut_off_replay", world.config_path]
+    child = ChildProcess(
+        "cut off", [*argv, tmp_path / "events", tmp_path / "decisions", "37"], tmp_path / "log"
+    ).start()
+    status = child.wait(120)
+    log = child.log_path.read_text()
+    # The process ends badly at the first socket: by the kernel's signal, or because Python asked for one.
+    assert status == os.EX_OK, f"status {status}\n{log}"
+    walls = json.loads(log.splitlines()[0])
+    print("walls around the flow:", ", ".join(walls))
+    assert "audit" in walls
+    result = compare(recorded, dict(read_decision_file(tmp_path / "decisions")))
+    assert (result.decisions, result.equal, result.different) == (decisions, decisions, 0), result.first_difference

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from operators.decision.core import Decision, DecisionSettings
 from operators.decision.pricing import gas_limit, price
+from operators.decision.requests import Requests
 from operators.market.messages import EventSummary, RouteFound
 from operators.simulation.model import Transaction
 from operators.simulation.verdict import Verdict
-from schemas.decisions import EventKind
+from schemas.control import Command
+from schemas.decisions import EventKind, Target
 from schemas.ids import content_id
 from schemas.opportunities import Hop, Rate, Strategy, VerdictKind
 from schemas.types import Wide
@@ -140,6 +142,51 @@ def test_a_revert_cancels_what_was_decided_on_the_block_taken_off() -> None:
     assert record.cancels == (later.id,) and record.reasons == ("nothing_to_search",)
     record, _ = decision.decide(event(kind=EventKind.REVERT, head=9, block_hash=(10).to_bytes(32, "big")), {})
     assert record.cancels == (chosen.id,)
+
+
+def backrun(index: int, *targets: bytes) -> RouteFound:
+    return replace(route(index, 10**16), targets=tuple(Target(hash=target, raw=target) for target in targets))
+
+
+def test_a_replaced_transaction_cancels_what_follows_it() -> None:
+    decision, first, second, other = Decision(SETTINGS), b"\x21" * 32, b"\x22" * 32, b"\x23" * 32
+    kind = EventKind.PENDING
+    earlier, _ = decision.decide(event((backrun(0, first),), kind, head=9), {0: success()})
+    alone, _ = decision.decide(event((backrun(0, first),), kind), {0: success()})
+    behind, (opportunity,) = decision.decide(event((backrun(0, first, second),), kind), {0: success()})
+    apart, _ = decision.decide(event((backrun(0, other),), kind), {0: success()})
+    assert behind.chosen is not None and behind.chosen.target == second and opportunity.preceding == (first,)
+    assert [target.hash for target in behind.chosen.targets] == [first, second]
+    decision = Decision(SETTINGS, decision.snapshot())
+    # Of the present head only: what was decided on an earlier one is for a block that is there already.
+    record, _ = decision.decide(event(kind=kind, replaced=(first,), refusals=("replaced",)), {})
+    assert record.cancels == (alone.id, behind.id) and rejections(record) == {"replaced": 1}
+    assert decision.decide(event(kind=kind, replaced=(first,)), {})[0].cancels == ()
+    record, _ = decision.decide(event(kind=EventKind.REVERT, head=9, block_hash=(10).to_bytes(32, "big")), {})
+    assert record.cancels == (apart.id,) and earlier.chosen is not None
+
+
+def test_missing_state_is_asked_for_by_pool_and_not_too_often() -> None:
+    requests = Requests(1, 5)
+    found = (route(0, 10**16), route(1, 10**16), route(2, 10**16))
+    pools = [hop.pool for hop in found[0].hops]
+
+    def asked(head: int, verdicts: dict[int, Verdict], kind: EventKind = EventKind.BLOCK) -> list[str]:
+        nonlocal requests
+        made = requests.of(event(found[: len(verdicts)], kind, head=head), verdicts)
+        requests = Requests(1, 5, requests.snapshot())
+        assert all(c.command is Command.REQUEST_WITNESS and c.id == content_id(c) for c in made)
+        return [command.subject for command in made]
+
+    named = refused("missing_slot")._replace(detail=f"slot 0x{'00' * 32} of account 0x{pools[0].hex()} is not known")
+    assert asked(10, {0: named}) == ["0x" + pools[0].hex()]
+    assert asked(10, {0: named}, EventKind.PENDING) == [] == asked(14, {0: named})
+    assert asked(15, {0: named}) == ["0x" + pools[0].hex()]
+    # An account that no pool of the route is: any of them may be what needs it.
+    assert asked(15, {0: refused("missing_account")}) == ["0x" + pools[1].hex()]
+    assert asked(30, {0: refused("nonce_too_low"), 1: success(), 2: refused("missing_code")}) == [
+        "0x" + hop.pool.hex() for hop in found[2].hops
+    ]
 
 
 def test_a_snapshot_decides_like_the_original() -> None:

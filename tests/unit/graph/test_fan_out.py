@@ -62,7 +62,7 @@ def test_as_many_answer_as_are_waited_for(
 ) -> None:
     happened = event(head, known, new)
     states, of_codes = fan_out_parts(happened, shards, first), list(fan_out_codes(happened, shards, first))
-    asked = [message.shard for _, message in (*states, *of_codes)]
+    asked = [message.shard for _, message in states] + [message.shard for _, message in of_codes]
     assert len(set(asked)) == len(asked) == answers_to(happened, shards, first)
     published = () if isinstance(head, ControlRecord) else new
     assert sorted(code for _, message in of_codes for code in message.codes) == sorted(published)

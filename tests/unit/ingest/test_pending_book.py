@@ -6,8 +6,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.ingest.pending_book import PendingBook
+from operators.ingest.pending_book import Added, PendingBook
 from schemas.pending import GOLDEN, PendingRecord
+from schemas.types import Wide
 
 
 def tx(number: int, sender: int = 1, nonce: int = 0, size: int = 10) -> PendingRecord:
@@ -45,7 +46,7 @@ def test_the_book_is_the_model(actions: list[tuple[object, ...]], max_count: int
                 while len(model) > max_count or (sum(len(r.raw) for r in model) > max_bytes and len(model) > 1):
                     announced.pop(model.pop(0).hash, None)
                     evicted += 1
-            assert book.add(record) == evicted
+            assert book.add(record) == Added(True, None, evicted)
         elif kind == "mined":
             model = [r for r in model if r.hash != record.hash]
             mined.add(record.hash)
@@ -72,3 +73,21 @@ def test_the_book_is_the_model(actions: list[tuple[object, ...]], max_count: int
         for known in range(31):
             name = known.to_bytes(32, "big")
             assert book.seen(name) == (name in mined or any(r.hash == name for r in model))
+
+
+def bid(number: int, fee: int, tip: int) -> PendingRecord:
+    return msgspec.structs.replace(tx(number), max_fee=Wide(fee), max_priority_fee=Wide(tip))
+
+
+def test_of_one_nonce_the_higher_bid_stays() -> None:
+    book = PendingBook(10, 1000)
+    first, raised, too_low, cheaper_tip = bid(1, 100, 10), bid(2, 110, 11), bid(3, 120, 12), bid(4, 200, 11)
+    assert book.add(first) == Added(True)
+    assert book.add(bid(5, 109, 20)) == Added(False) and book.unannounced(9) == [first]
+    assert book.add(raised) == Added(True, replaced=first.hash) and book.unannounced(9) == [raised]
+    # 121 and 13 (12.1 rounded up) would do; a higher cap with the same tip would not.
+    assert book.add(too_low) == Added(False) and book.add(cheaper_tip) == Added(False)
+    assert book.add(bid(6, 121, 13)).replaced == raised.hash and len(book) == 1
+    # The rule of a free transaction: nothing is not outbid by nothing.
+    assert book.add(msgspec.structs.replace(bid(7, 0, 0), nonce=1)).taken
+    assert not book.add(msgspec.structs.replace(bid(8, 5, 0), nonce=1)).taken

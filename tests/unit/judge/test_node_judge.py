@@ -196,6 +196,19 @@ def test_the_target_fails() -> None:
     assert isinstance(answer, Judged) and not answer.succeeded and answer.detail.startswith("the target fails")
 
 
+def test_several_targets_are_judged_in_order_and_by_one_method_only() -> None:
+    raws = [user_raw(nonce=nonce) for nonce in (7, 8)]
+    answer = one(sound, question(*raws))
+    assert isinstance(answer, Judged) and answer.succeeded and answer.method == SIMULATE
+    failed = TARGET | {"status": "0x0"}
+    answer = one(changed(SIMULATE, lambda params: simulated(params[0], TARGET, failed, OURS)), question(*raws))
+    assert isinstance(answer, Judged) and not answer.succeeded and answer.detail.startswith("the target fails")
+    # Traces of single calls tell of one target only.
+    (answers,), _ = ask(without(SIMULATE), [question(*raws), question(raws[0])])
+    assert isinstance(answers[0], NotJudged) and answers[0].cause is Cannot.TARGET_UNREADABLE
+    assert isinstance(answers[1], Judged) and answers[1].method == TRACE
+
+
 @pytest.mark.parametrize(
     "error", [(-38014, "insufficient funds for gas"), (-32003, "Insufficient funds"), (-32000, "nonce too low")]
 )

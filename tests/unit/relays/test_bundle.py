@@ -141,7 +141,9 @@ def test_a_target_altered_by_one_bit_is_noticed() -> None:
         altered = bytearray(raw)
         altered[position] ^= 1
         with pytest.raises(CannotBuild, match="target_mismatch"):
-            build_bundle(decision(targets=(Target(hash=keccak(raw), raw=bytes(altered)),), target=keccak(raw)), OWNER_SIGNER)
+            build_bundle(
+                decision(targets=(Target(hash=keccak(raw), raw=bytes(altered)),), target=keccak(raw)), OWNER_SIGNER
+            )
 
 
 def test_a_bundle_above_the_relays_limit_is_refused() -> None:

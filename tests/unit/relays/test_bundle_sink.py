@@ -134,7 +134,8 @@ def test_live(world: World) -> None:
     (seen,) = world.relay.seen
     sent = seen.call["params"][0]
     assert (
-        sent["replacementUuid"] == replacement_uuid(made.id) and sent["txs"][0] == "0x" + made.chosen.targets[0].raw.hex()
+        sent["replacementUuid"] == replacement_uuid(made.id)
+        and sent["txs"][0] == "0x" + made.chosen.targets[0].raw.hex()
     )
     assert json.dumps(sent["txs"][1])[3:-1] not in str(record)
 

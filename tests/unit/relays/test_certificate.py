@@ -81,6 +81,18 @@ def test_agrees_and_what_was_asked() -> None:
     assert our_call["maxFeePerGas"] == hex(CHOSEN.max_fee) and our_call["nonce"] == hex(CHOSEN.nonce)
 
 
+def test_several_targets_stand_before_ours_in_order() -> None:
+    raws = [user_raw(nonce=nonce) for nonce in (7, 8)]
+    judgement, seen = judge({"eth_simulateV1": block(TARGET_OK, TARGET_OK, ours())}, decision(*raws))
+    assert judgement.certificate.kind is Kind.AGREES
+    *targets, our_call = seen[-1].call["params"][0]["blockStateCalls"][0]["calls"]
+    assert [target["nonce"] for target in targets] == ["0x7", "0x8"] and our_call["nonce"] == hex(CHOSEN.nonce)
+    failed = {**TARGET_OK, "status": "0x0"}
+    for calls, which in (((failed, TARGET_OK), "target 1 of 2"), ((TARGET_OK, failed), "target 2 of 2")):
+        judgement, _ = judge({"eth_simulateV1": block(*calls, ours())}, decision(*raws))
+        assert not judgement.sendable and judgement.certificate.detail.startswith(which)
+
+
 def test_a_cycle_has_one_call() -> None:
     judgement, seen = judge({"eth_simulateV1": block(ours())}, decision(cycle=True))
     assert judgement.certificate.kind is Kind.AGREES
@@ -187,7 +199,10 @@ def test_unavailable_is_sent_and_says_why(node: dict[str, Any], trouble: str) ->
 
 def test_a_target_of_an_unknown_type() -> None:
     judgement, _ = judge(
-        {}, msgspec.structs.replace(DECISION, chosen=msgspec.structs.replace(CHOSEN, targets=(Target(hash=CHOSEN.target, raw=b"\x05\xc0"),)))
+        {},
+        msgspec.structs.replace(
+            DECISION, chosen=msgspec.structs.replace(CHOSEN, targets=(Target(hash=CHOSEN.target, raw=b"\x05\xc0"),))
+        ),
     )
     assert judgement.certificate.detail.startswith("target_unreadable:")
 

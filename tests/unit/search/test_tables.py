@@ -187,19 +187,21 @@ def content(tables: Tables) -> dict[object, object]:
                 if store.via[way, number, rank, 0] > -inf:
                     # Of ways with the same price it is not said which comes first: the price is what is used.
                     held["via", way, name, anchor] = store.via[way, number, rank].tobytes()
-    for place, best in enumerate(store.hub.ravel()):
-        held["hub", place] = best.tobytes()
+    for row, floor in enumerate(store.lists.floor):
+        length = store.lists.state[row, 0]
+        held["list", row] = floor, store.lists.price[row, :length].tobytes()
     for one, place in tables._places.items():
         if one in tables:
-            arcs = slice(place.first, place.first + place.count)
-            held["arcs", one] = store.offer[arcs].tobytes()
+            held["arcs", one] = store.offer[list(place.arcs)].tobytes()
     return held
 
 
 def exact_content(tables: Tables) -> list[bytes]:
-    """All arrays as they are, after what is stale was looked up."""
+    """All arrays as they are, after what is stale was looked up; of lists the part that is in use."""
     kernels.refresh_all(tables._store, len(tables._tokens))
-    return [array.tobytes() for array in tables._store]
+    lists, used = tables._store.lists, tables._store.lists.state[:, 0]
+    rows = [(held[row, :count].tobytes()) for held in (lists.price, lists.token) for row, count in enumerate(used)]
+    return [array.tobytes() for array in (*tables._store[:-1], lists.floor, used)] + rows
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -306,6 +308,21 @@ def test_an_overlay_that_fails_leaves_no_trace() -> None:
         raise ZeroDivisionError
     assert exact_content(tables) == before
     tables.put(market.pools[0])
+
+
+@pytest.mark.parametrize("hubs", [1, 3, 20])
+def test_naming_hubs_changes_no_result(hubs: int) -> None:
+    market = Market(3, 60, 15, 2, noise=0.003, many=0.15)
+    named = [token(number) for number in range(1, 1 + hubs)]
+    with_hubs = Tables(market.anchors, market.pools, hubs=named)
+    everything = [one.address for one in market.pools]
+    for max_hops in (2, 3, 4, 5):
+        listed = list(Tables(market.anchors, market.pools).routes_through(everything, max_hops))
+        assert list(with_hubs.routes_through(everything, max_hops)) == listed
+        assert len(listed) > max_hops - 2
+    with with_hubs.overlay([one.moved(market.rnd, 0.02) for one in market.pools[:9]]):
+        moved = Tables(market.anchors, with_hubs)
+        assert list(with_hubs.routes_through(everything, 4)) == list(moved.routes_through(everything, 4))
 
 
 # ---------------------------------------------------------------- floors

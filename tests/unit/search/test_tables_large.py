@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterable, Sequence
 import pytest
 
 from operators.pools.base import Pool
+from operators.search.floors import Floor
 from operators.search.tables import Tables
 from tests.unit.search.every_cycle import Compiled, Cycle, steps_of
-from tests.unit.search.priced_markets import Market
+from tests.unit.search.priced_markets import Market, address, token
 from tests.unit.search.recordings import ANCHORS, RECORDINGS, recorded_pairs, recording
 
 
@@ -50,6 +51,26 @@ def test_every_pool_of_a_random_market_of_a_thousand(seed: int, anchors: int, ma
     assert check(market.pools, market.anchors, max_hops) > 10_000
 
 
+@pytest.mark.parametrize("hubs", [0, 4])
+def test_a_random_market_of_a_thousand_while_it_moves(hubs: int) -> None:
+    """Large moves and small ones, so that the lists of ways between hubs run over, wear out and are looked up again."""
+    market = Market(7, 1000, 500, 2)
+    rnd, pools = market.rnd, {pool.address: pool for pool in market.pools}
+    tables = Tables(market.anchors, market.pools, hubs=[token(2 + number) for number in range(hubs)])
+    for step in range(24):
+        numbers = rnd.sample(range(1000), 60)
+        by = (0.0002, 0.003, 0.03)[step % 3]
+        changed = [pools[address(number)].moved(rnd, by) for number in numbers]
+        if step % 4 == 3:
+            changed = [pool for pool in market.pools if pool != pools[pool.address]][:200]
+        pools |= {pool.address: pool for pool in changed}
+        tables.put_many(changed)
+        expected = Compiled(steps_of(pools.values()), market.anchors).by_pool(4)
+        names = [pool.address for pool in changed]
+        assert differences(tables, names, expected, 4)[1:] == (0, 0)
+        assert _cycles(tables, names) == {cycle for name in names for cycle in expected.get(name, {})}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("seed", "anchors"), [(5, 5), (6, 1)])
 def test_every_pool_of_a_random_market_of_ten_thousand(seed: int, anchors: int) -> None:
@@ -63,6 +84,23 @@ def test_every_one_of_the_recorded_pairs(anchors: int) -> None:
     pools = recorded_pairs()
     assert len(pools) == 10_773
     assert check(pools, ANCHORS[:anchors], 4) > 200_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wei", [10.0**13, 10.0**15, 10.0**17])
+def test_floors_on_the_recorded_pairs(wei: float) -> None:
+    """With a floor there are exactly the routes whose bound is above their cost."""
+    tables = Tables(ANCHORS[:1], recorded_pairs(), {"uniswap_v2": 60_000}, ANCHORS[1:])
+    floor, kept = Floor(wei, wei / 10**6), 0
+    for pool in list(tables)[::20]:
+        free = list(tables.routes_through([pool.address], 4))
+        costs = [floor.fixed + floor.gas_price * 60_000 * len(route.legs) for route in free]
+        expected = [
+            route._replace(cost=cost) for route, cost in zip(free, costs, strict=True) if route.gross_bound > cost
+        ]
+        assert list(tables.routes_through([pool.address], 4, {ANCHORS[0]: floor})) == expected
+        kept += len(expected)
+    assert kept
 
 
 @pytest.mark.slow

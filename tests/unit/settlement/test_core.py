@@ -101,6 +101,31 @@ def test_the_followed_transaction_does_not_count_as_a_move_before_us() -> None:
     )
 
 
+def test_all_that_a_bundle_follows_must_be_there_and_before_us() -> None:
+    first = Tx(b"\x30" * 32, pools=(POOL_A,))
+    mine = decision(5, 101, target=USER.hash, before=(first.hash,))
+    assert end_of(mine, submission(mine), block(101, [first, USER, ours(mine)])) == (Outcome.INCLUDED, "")
+    for txs in ([USER, ours(mine, gross=1), first], [USER, ours(mine, gross=1)], [first, ours(mine, gross=1), USER]):
+        assert end_of(mine, submission(mine), block(101, txs)) == (Outcome.INCLUDED, "target_not_before")
+    between = [first, Tx(b"\x32" * 32, pools=(POOL_A,)), USER, ours(mine, gross=1)]
+    assert end_of(mine, submission(mine), block(101, between)) == (Outcome.INCLUDED, "pool_moved_before")
+    not_mined = (Outcome.NOT_INCLUDED, "target_not_mined")
+    for txs in ([], [USER], [first]):
+        assert end_of(mine, submission(mine), block(101, txs), *blocks(102, 103)) == not_mined
+    assert end_of(mine, submission(mine), block(101, [first, USER]), *blocks(102, 103)) == (
+        Outcome.NOT_INCLUDED,
+        "lost",
+    )
+
+
+def test_a_decision_whose_target_was_replaced_is_cancelled_for_that() -> None:
+    mine = decision(5, 101, target=USER.hash)
+    later = nothing(6, 100, kind=EventKind.PENDING, cancels=(mine.id,))
+    rows = run([mine, submission(mine), later, *blocks(101, 103)])
+    row = [row for row in rows if row.decision_id == mine.id][-1]
+    assert (row.outcome, row.reason) == (Outcome.CANCELLED, "target_replaced")
+
+
 def test_without_a_trace_the_receipts_fee_stands_in_and_the_row_says_so() -> None:
     mine = decision(5, 101)
     row = only(run([mine, submission(mine), block(101, [ours(mine, traced=False)])]))

@@ -8,6 +8,7 @@ from hashlib import blake2b
 
 from operators.settlement.core import SettlementSettings, SettlementShard
 from operators.settlement.facts import TRANSFER, BlockFacts, block_facts
+from operators.settlement.step import Cancel, routed
 from schemas import decisions as d
 from schemas import submissions as s
 from schemas.blocks import BlockOp, BlockRecord
@@ -208,8 +209,9 @@ def feed(shard: SettlementShard, item: Item) -> list[SettlementRecord]:
     if isinstance(item, bytes):
         return list(shard.on_cancel(item))
     rows = list(shard.on_decision(item))
-    for cancelled in item.cancels:
-        rows += shard.on_cancel(cancelled)
+    for _, value in routed(item, 1):
+        if isinstance(value, Cancel):
+            rows += shard.on_cancel(*value)
     return rows
 
 

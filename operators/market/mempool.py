@@ -1,0 +1,243 @@
+"""The users' transactions that are pending: by sender and nonce, each with the state it would read alone, bounded.
+
+A transaction can be followed when all of its sender's from the account's nonce on are here, each with a prestate of the present head.
+Pure, and plain data in a snapshot: what is followed must not depend on when a process was restarted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from operators.replacement import outbids
+from operators.simulation.packed import BadPackedWitness, nonce_in
+from schemas.blocks import BlockOp, BlockRecord
+from schemas.pending import PendingRecord
+from schemas.topics import topic
+from schemas.witness import WitnessRecord
+
+SNAPSHOT_VERSION = 1
+#: Hashes of expired transactions that are remembered, so that one that is announced again does not begin anew.
+_EXPIRED_KEPT = 4096
+_HASH = 32
+
+
+@dataclass(frozen=True)
+class MempoolLimits:
+    """At most so many transactions, and bytes of them with their prestates; blocks after which one is given up; how many of one sender
+    are executed in a row."""
+
+    count: int = 2048
+    size: int = 8 << 20
+    expiry_blocks: int = 50
+    sequence: int = 8
+
+
+class Entry(NamedTuple):
+    """A pending transaction. `seen_at`: the head when it was first seen. `packed` is its prestate after the head, empty where there is none
+    (any more); `encoded` is the record on the wire."""
+
+    record: PendingRecord
+    encoded: bytes
+    seen_at: int
+    packed: bytes
+
+    @property
+    def size(self) -> int:
+        """What it counts for the bound, in bytes."""
+        return len(self.encoded) + len(self.packed)
+
+
+class Added(NamedTuple):
+    """What became of an announced transaction: why it is not here (empty: it is), and the hashes that it took the place of."""
+
+    refusal: str
+    replaced: tuple[bytes, ...] = ()
+
+
+class Mempool:
+    """The pending transactions of one chain as the log told them."""
+
+    def __init__(self, limits: MempoolLimits, plain: tuple[Any, ...] | None = None) -> None:
+        """`plain` is what an earlier one's `snapshot` gave."""
+        self._limits = limits
+        version, entries, nonces, expired = plain or (SNAPSHOT_VERSION, (), (), b"")
+        if version != SNAPSHOT_VERSION:
+            raise ValueError(f"mempool snapshot of version {version}, this code reads {SNAPSHOT_VERSION}")
+        #: By hash, in the order of first sight.
+        self._entries: dict[bytes, Entry] = {}
+        self._by_sender: dict[bytes, dict[int, bytes]] = {}
+        #: The next nonce of accounts that have something pending, as of the head; where the log told it.
+        self._nonces: dict[bytes, int] = dict(nonces)
+        self._expired = {expired[at : at + _HASH]: None for at in range(0, len(expired), _HASH)}
+        self._size = 0
+        decode = topic(PendingRecord.TOPIC).codec.decode
+        for encoded, seen_at, packed in entries:
+            self._put(Entry(decode(encoded), encoded, seen_at, packed))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, tx_hash: bytes) -> bool:
+        return tx_hash in self._entries
+
+    @property
+    def size(self) -> int:
+        """Bytes held, of transactions and prestates."""
+        return self._size
+
+    def snapshot(self) -> tuple[Any, ...]:
+        """Versioned plain data."""
+        entries = tuple([(e.encoded, e.seen_at, e.packed) for e in self._entries.values()])
+        return (SNAPSHOT_VERSION, entries, tuple(self._nonces.items()), b"".join(self._expired))
+
+    # ---------------------------------------------------------------- what comes
+
+    def add(self, record: PendingRecord, witness: WitnessRecord | None, head: BlockRecord) -> Added:
+        """Take an announced transaction, or the newer prestate of one that is here.
+
+        Refusals: `pending_expired` (announced again after it was given up), `nonce_used` (the account is past it), `pending_underpriced`
+        (another one of the same nonce is here that it does not outbid).
+        """
+        if record.hash in self._expired:
+            return Added("pending_expired")
+        packed = witness.packed if witness is not None and witness.block_hash == head.hash else b""
+        told = _nonce_told(packed, record.sender)
+        if told is not None:
+            self._overtaken(record.sender, told)
+            if record.nonce < told:
+                return Added("nonce_used")
+        known = self._entries.get(record.hash)
+        replaced: tuple[bytes, ...] = ()
+        rival = self._by_sender.get(record.sender, {}).get(record.nonce, record.hash)
+        if rival != record.hash:
+            if not outbids(record, self._entries[rival].record):
+                return Added("pending_underpriced")
+            self._drop(rival)
+            replaced = (rival,)
+        if known is not None:
+            self._size -= known.size
+        encoded = topic(PendingRecord.TOPIC).codec.encode(record)
+        seen_at = head.number if known is None else known.seen_at
+        self._put(Entry(record, encoded, seen_at, packed))
+        if told is not None:
+            self._nonces[record.sender] = told
+        self._evict(record.hash)
+        return Added("", replaced)
+
+    def move(self, block: BlockRecord) -> None:
+        """The head moves: prestates are of another head now. What a block holds is no longer pending, nor what it overtook or what is too old."""
+        for tx_hash, entry in self._entries.items():
+            if entry.packed:
+                self._size -= len(entry.packed)
+                self._entries[tx_hash] = entry._replace(packed=b"")
+        if block.op is BlockOp.REVERT:
+            # What accounts sent in it they may send again; their nonces are told anew with the next prestates.
+            self._nonces.clear()
+            return
+        for tx_hash in block.tx_hashes:
+            mined = self._entries.get(tx_hash)
+            if mined is not None:
+                self._overtaken(mined.record.sender, mined.record.nonce + 1)
+        for tx_hash in [h for h, e in self._entries.items() if e.seen_at + self._limits.expiry_blocks <= block.number]:
+            self._drop(tx_hash)
+            self._expired[tx_hash] = None
+        for tx_hash in list(self._expired)[: max(0, len(self._expired) - _EXPIRED_KEPT)]:
+            del self._expired[tx_hash]
+
+    # ---------------------------------------------------------------- what can be followed
+
+    def sequence(self, tx_hash: bytes) -> tuple[tuple[Entry, ...], str]:
+        """A transaction behind all of its sender's that must come before it, and why it cannot be followed (empty: it can).
+
+        Refusals: `no_witness` (the node could not trace it, or the log does not have it of this head), `predecessor_unknown`,
+        `predecessor_unmodelled` (no prestate of the present head), `sequence_too_long`.
+        """
+        last = self._entries[tx_hash]
+        if not last.packed:
+            return (), "no_witness"
+        sender, nonce = last.record.sender, last.record.nonce
+        first = self._nonces.get(sender, nonce)
+        if nonce - first >= self._limits.sequence:
+            return (), "sequence_too_long"
+        mine = self._by_sender[sender]
+        hashes = [mine.get(each) for each in range(first, nonce)]
+        before = [self._entries[one] for one in hashes if one is not None]
+        if len(before) < len(hashes):
+            return (), "predecessor_unknown"
+        if not all(entry.packed for entry in before):
+            return (), "predecessor_unmodelled"
+        return (*before, last), ""
+
+    def successors(self, tx_hash: bytes) -> Iterator[bytes]:
+        """The same sender's transactions of the nonces right after this one's, as long as each is here with a prestate of the present head
+        and the sequence is not too long."""
+        record = self._entries[tx_hash].record
+        mine, nonce = self._by_sender[record.sender], record.nonce + 1
+        first = self._nonces.get(record.sender, record.nonce)
+        while nonce - first < self._limits.sequence:
+            following = mine.get(nonce)
+            if following is None or not self._entries[following].packed:
+                return
+            yield following
+            nonce += 1
+
+    # ---------------------------------------------------------------- bounds
+
+    def _evict(self, newest: bytes) -> None:
+        """Down to seven eighths of what is allowed when there is more, so that a full book is put in order once for many that come.
+
+        First goes what has most missing before it (nonces of its sender that are neither used nor here), then what offers the lowest fee,
+        then what was seen first. The `newest` is as any other, but what is over the bound alone stays alone.
+        """
+        limits = self._limits
+        if len(self._entries) <= limits.count and self._size <= limits.size:
+            return
+        count, size = limits.count - limits.count // 8, limits.size - limits.size // 8
+        gaps = self._gaps()
+        order = sorted(self._entries, key=lambda h: (-gaps[h], self._entries[h].record.max_fee))
+        for tx_hash in order:
+            if (len(self._entries) <= count and self._size <= size) or len(self._entries) == 1:
+                return
+            self._drop(tx_hash)
+
+    def _gaps(self) -> dict[bytes, int]:
+        """How many nonces are missing before each transaction."""
+        gaps: dict[bytes, int] = {}
+        for sender, mine in self._by_sender.items():
+            nonces = sorted(mine)
+            first = min(self._nonces.get(sender, nonces[0]), nonces[0])
+            for place, nonce in enumerate(nonces):
+                gaps[mine[nonce]] = nonce - first - place
+        return gaps
+
+    def _overtaken(self, sender: bytes, nonce: int) -> None:
+        """The account's next nonce: what is below it can never be mined any more."""
+        mine = self._by_sender.get(sender, {})
+        for used in sorted(each for each in mine if each < nonce):
+            self._drop(mine[used])
+        if sender in self._by_sender:
+            self._nonces[sender] = nonce
+
+    def _put(self, entry: Entry) -> None:
+        self._entries[entry.record.hash] = entry
+        self._by_sender.setdefault(entry.record.sender, {})[entry.record.nonce] = entry.record.hash
+        self._size += entry.size
+
+    def _drop(self, tx_hash: bytes) -> None:
+        entry = self._entries.pop(tx_hash)
+        self._size -= entry.size
+        mine = self._by_sender[entry.record.sender]
+        del mine[entry.record.nonce]
+        if not mine:
+            del self._by_sender[entry.record.sender]
+            self._nonces.pop(entry.record.sender, None)
+
+
+def _nonce_told(packed: bytes, sender: bytes) -> int | None:
+    """The account's nonce by a prestate, where that tells it."""
+    try:
+        return nonce_in(packed, sender) if packed else None
+    except BadPackedWitness:
+        return None  # the engine says so when it is asked
