@@ -13,7 +13,7 @@ export ETH_HASH_BACKEND := pysha3
 export RUST_BACKTRACE := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint types fmt lock wheel check-native bench clean clean-all
+.PHONY: help setup demo test test-fast test-large lint types fmt lock wheel check-native bench clean clean-all
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,12 +26,15 @@ demo: setup ## run the whole pipeline on a local chain and a local Kafka, and pr
 
 test: setup lint types ## style, types and all tests
 	@echo "sluice test: unit and flow tests"
-	@$(PYTEST) tests/unit tests/flow -n 2 --dist loadgroup
+	@$(PYTEST) tests/unit tests/flow -n 2 --dist loadgroup -m "not large"
 	@echo "sluice test: real Kafka, real chain, recorded data, killed processes"
 	@$(PYTEST) tests/kafka tests/chain tests/acceptance tests/chaos --durations=15
 
 test-fast: setup ## the unit tests without the slow ones, in under two minutes
 	@$(PYTEST) tests/unit -q -n 2 -m "not slow"
+
+test-large: setup ## every pool of the largest markets against brute force (about ten minutes)
+	@$(PYTEST) tests/unit -n 2 -m large --timeout 1800
 
 lint: setup ## style, without changing anything
 	@echo "sluice test: style"

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from flows.families import check_families
 from flows.ingest.admission import Admitter
 from flows.ingest.candidates import found_of
 from flows.ingest.discovery import Discovery, FactorySearch, journals_of
@@ -53,8 +54,9 @@ class Watcher:
 def run_discovery(config: Config, watcher: Watcher, *, read: bool) -> Discovered:
     """Search the past of all factories, going on where the last search ended, and read the pools unless told not to.
 
-    Raises `NodeError` where the node cannot be asked; what was found until then is kept.
+    Raises `ConfigError` for a pool family that there is not, `NodeError` where the node cannot be asked; what was found until then is kept.
     """
+    check_families(config)
     check_backends()
     return asyncio.run(_run(config, watcher, read))
 

@@ -25,6 +25,10 @@ ON_CHAIN = (Outcome.INCLUDED, Outcome.REVERTED)
 _JUDGED = (CertificateKind.AGREES, CertificateKind.DIFFERS)
 
 
+#: How a rejection for missing state begins: the verdict, and the engine's word for what was missing.
+_MISSED = "refused:missing_"
+
+
 @dataclass(frozen=True)
 class Report:
     """Counts and sums of one chain. Amounts in wei of the anchor token.
@@ -60,6 +64,16 @@ class Report:
     on_chain: tuple[SettlementRecord, ...]
 
     @property
+    def witness_misses(self) -> int:
+        """Candidates of ours that could not be judged because their witness lacked something."""
+        return sum(count for reason, count in self.rejections.items() if reason.startswith(_MISSED))
+
+    @property
+    def witness_hit_rate(self) -> float | None:
+        """The share of candidates whose witness had all that they read; None where there was none."""
+        return 1 - self.witness_misses / self.opportunities if self.opportunities else None
+
+    @property
     def error_wei(self) -> int:
         """Realised minus predicted, over included bundles."""
         return self.realised_net_wei - self.predicted_net_wei
@@ -70,6 +84,7 @@ class Report:
             "blocks", "events", "opportunities", "decisions", "decisions_chosen", "unsettled",
             "bundles_sent", "bundles_included", "bundles_reverted", "predicted_net_wei", "realised_net_wei", "error_wei",
             "reverted_cost_wei", "included_exact", "included_inexact", "outcomes", "rejections", "certificates",
+            "witness_misses", "witness_hit_rate",
         )  # fmt: skip
         return {
             **{name: getattr(self, name) for name in names},

@@ -13,6 +13,7 @@ from bytewax.inputs import Source
 from bytewax.outputs import Sink
 
 from flows.encoding import route_encoder
+from flows.families import check_families
 from operators.decision.core import DecisionSettings
 from operators.decision.step import Decided, decide
 from operators.graph.step import graph_state
@@ -35,7 +36,8 @@ FLOW_ID = "search"
 
 
 def market_settings(config: Config) -> MarketSettings:
-    """What the market stage takes from the configuration."""
+    """What the market stage takes from the configuration. Raises `ConfigError` for a pool family that there is not."""
+    check_families(config)
     corrections: dict[str, int] = dict(config.search.gas_corrections)
     return MarketSettings(
         chain_id=config.chain.id,

@@ -136,23 +136,14 @@ class KafkaConfig(Section):
         return self.topic_prefix + name
 
 
-#: The pool families by their names in records.
-Family = Literal[
-    "uniswap_v2",
-    "uniswap_v3",
-    "pancake_v3",
-    "uniswap_v4",
-    "balancer_v2_weighted",
-    "balancer_v2_stable",
-    "curve",
-    "curve_ng",
-]
+#: A pool family by its name in records. Which there are is no matter of this file: flows refuse a name that no family has (`flows.families`).
+Family = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
 
 
 class FactoryConfig(Section):
     """A pool factory we know: what its pools are and how their addresses come about.
 
-    `init_code_hash` is needed where the family's pools are found by CREATE2 (V2, V3), by `deployer` if that is not the factory itself.
+    `init_code_hash` is needed where the family's pools are found by CREATE2 (`Pool.CREATE2`), by `deployer` if that is not the factory itself.
     `fee_pips` (millionths) is the fee of pools that do not state their own (V2). `variant` names what the factory's pools differ in from
     their family's first version; which there are is the family's business. `from_block` is where its logs begin.
     """
@@ -165,14 +156,6 @@ class FactoryConfig(Section):
     fee_pips: int = Field(3000, ge=0, lt=1_000_000)
     variant: str = ""
     from_block: int = Field(0, ge=0)
-
-    @model_validator(mode="after")
-    def _addresses_can_be_checked(self) -> FactoryConfig:
-        if self.family in ("uniswap_v2", "uniswap_v3", "pancake_v3") and self.init_code_hash is None:
-            raise ValueError(
-                f"a factory of {self.family} needs init_code_hash: addresses of its pools are checked with it"
-            )
-        return self
 
 
 class PoolConfig(Section):

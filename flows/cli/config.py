@@ -31,8 +31,12 @@ def secrets_of(config: Config) -> Iterator[tuple[str, SecretRef]]:
 
 def problems_of(path: Path) -> list[str]:
     """What is wrong with a configuration file, one sentence each: keys, values, and secrets that lead nowhere."""
+    # Only here: the families' arithmetic takes a while to load.
+    from flows.families import check_families
+
     try:
         config = load_config(path)
+        check_families(config)
     except ConfigError as error:
         return str(error).splitlines()
     problems = []

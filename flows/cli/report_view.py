@@ -67,6 +67,8 @@ def _summary(report: Report) -> Table:
     table.add_row("realised net of included", amount(report.realised_net_wei))
     table.add_row("error", amount(report.error_wei))
     table.add_row("included exactly as predicted", f"{report.included_exact:,} of {report.bundles_included:,}")
+    if report.witness_hit_rate is not None:
+        table.add_row("witnesses that had all", f"{report.witness_hit_rate:.2%} of {report.opportunities:,}")
     if report.reverted_cost_wei:
         table.add_row("paid for reverted", amount(report.reverted_cost_wei))
     return table

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from flows.families import check_families
 from flows.ingest.hints import HintIntake
 from flows.ingest.session import IDLE_S, MAX_WAIT_S, OnProgress, Session, pause
 from infra.chain.keccak import check_backends
@@ -21,9 +22,10 @@ log = logging.getLogger("sluice.ingest")
 def run_ingest(config: Config, drain: Drain, *, on_progress: OnProgress = None) -> None:
     """Run the sequencer of `config.chain` until drained.
 
-    Raises `Fenced` when another sequencer of the chain takes over, `IngestStopped` when it cannot go on. A node or broker that is away
-    is waited for.
+    Raises `ConfigError` for a pool family that there is not, `Fenced` when another sequencer of the chain takes over, `IngestStopped` when it
+    cannot go on. A node or broker that is away is waited for.
     """
+    check_families(config)
     check_backends()
     # One line per request would drown everything else, and the node's address in it may hold a key.
     logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -20,7 +20,9 @@ PENDING_REPLACED = Counter(
 )
 HINTS_SKIPPED = Counter("sluice_ingest_hints_skipped_total", "Hints of private order flow not taken", ["reason"])
 HINT_GAPS = Counter(
-    "sluice_ingest_hint_gaps_total", "Times that the stream of hints was connected to again; what came between is missed", []
+    "sluice_ingest_hint_gaps_total",
+    "Times that the stream of hints was connected to again; what came between is missed",
+    [],
 )
 REVERTS = Counter("sluice_ingest_reverts_total", "Blocks taken off again", ["chain"])
 HEAD = Gauge("sluice_ingest_head_number", "Newest block in the log", ["chain"])

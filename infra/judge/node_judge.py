@@ -127,14 +127,7 @@ class NodeJudge:
         heads: dict[bytes, _Known | NotJudged],
     ) -> list[tuple[int, Question, list[dict[str, Any]]]]:
         """Fill in answers by one method; what it is missing for is given back."""
-        ask = self._simulate
-        if method == trace_call.METHOD:
-            ask = self._trace
-            for index, question, _ in ready:
-                if len(question.targets) > 1:
-                    told = f"only {simulate_v1.METHOD} tells of what stands behind several targets"
-                    answers[index] = NotJudged(Cannot.TARGET_UNREADABLE, told)
-            ready = [item for item in ready if len(item[1].targets) < 2]
+        ask = self._simulate if method == simulate_v1.METHOD else self._trace
         results = await ask([(question, calls) for _, question, calls in ready])
         left = []
         for item, result in zip(ready, results, strict=True):
@@ -160,23 +153,34 @@ class NodeJudge:
         ]
 
     async def _trace(self, asked: list[tuple[Question, list[dict[str, Any]]]]) -> list[Any]:
-        """Targets first: what they do and what they change; then ours on that."""
-        first = [self._of_target(q, calls[0]) if len(calls) > 1 else () for q, calls in asked]
-        told = iter(await self._node.batch([call for calls in first for call in calls]))
-        out: list[Any] = []
+        """Targets first, in order: what they do and what they change; then ours on that."""
+        states: list[Any] = [{} for _ in asked]
+        for step in range(max(len(calls) for _, calls in asked) - 1):
+            wanted = [
+                (place, question, calls[step])
+                for place, (question, calls) in enumerate(asked)
+                if step < len(calls) - 1 and isinstance(states[place], dict)
+            ]
+            every = [call for place, question, target in wanted for call in _of_target(question, target, states[place])]
+            told = iter(await self._node.batch(every))
+            for place, _, _ in wanted:
+                states[place] = _behind_target(states[place], next(told), next(told))
         behind: list[Call] = []
-        for (question, calls), wanted in zip(asked, first, strict=True):
-            found = _target_effect([next(told) for _ in wanted])
-            out.append(found)
-            if isinstance(found, dict):
-                options = trace_call.outcome_options(question.next_block, found)
+        for (question, calls), state in zip(asked, states, strict=True):
+            if isinstance(state, dict):
+                options = trace_call.outcome_options(question.next_block, state)
                 behind.append(call_of(Any, trace_call.METHOD, calls[-1], _at(question), options))
         ours = iter(await self._node.batch(behind))
-        return [_read_traced(next(ours)) if isinstance(found, dict) else found for found in out]
+        return [_read_traced(next(ours)) if isinstance(state, dict) else state for state in states]
 
-    def _of_target(self, question: Question, target: dict[str, Any]) -> tuple[Call, ...]:
-        every = (trace_call.outcome_options(question.next_block), trace_call.effect_options(question.next_block))
-        return tuple(call_of(Any, trace_call.METHOD, target, _at(question), options) for options in every)
+
+def _of_target(question: Question, target: dict[str, Any], state: dict[str, Any]) -> tuple[Call, Call]:
+    block = question.next_block
+    outcome, effect = trace_call.outcome_options(block, state), trace_call.effect_options(block, state)
+    return (
+        call_of(Any, trace_call.METHOD, target, _at(question), outcome),
+        call_of(Any, trace_call.METHOD, target, _at(question), effect),
+    )
 
 
 def _at(question: Question) -> dict[str, str]:
@@ -226,17 +230,14 @@ def _read_traced(result: Any) -> Any:
         return error
 
 
-def _target_effect(told: list[Any]) -> Any:
-    """State overrides, or what is to be said instead of judging what stands behind this target."""
-    for result in told:
+def _behind_target(state: dict[str, Any], outcome: Any, effect: Any) -> Any:
+    """State overrides with one more target's effect, or what is to be said instead of judging what stands behind it."""
+    for result in (outcome, effect):
         if isinstance(result, RpcError):
             return result
-    if not told:
-        return {}
-    outcome, effect = told
     try:
         result = trace_call.read_outcome(outcome)
-        return trace_call.overrides_of(effect) if result.succeeded else _target_fails(result)
+        return trace_call.laid(state, trace_call.overrides_of(effect)) if result.succeeded else _target_fails(result)
     except Malformed as error:
         return error
 

@@ -54,7 +54,7 @@ class Cannot(StrEnum):
     UNREACHABLE = "unreachable"
     MALFORMED = "malformed"
     RPC_ERROR = "rpc_error"
-    #: A target of a kind that is not simulated, or several where the node can be asked about one only.
+    #: A target of a kind that is not simulated.
     TARGET_UNREADABLE = "target_unreadable"
     #: The node does not know the head (any more, or yet).
     HEAD_UNKNOWN = "head_unknown"

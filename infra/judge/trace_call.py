@@ -25,13 +25,16 @@ def outcome_options(block: NextBlock, state: dict[str, Any] | None = None) -> di
     return options
 
 
-def effect_options(block: NextBlock) -> dict[str, Any]:
-    """Options that tell what a call changes."""
-    return {
+def effect_options(block: NextBlock, state: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Options that tell what a call changes, on a state overridden by `state`."""
+    options: dict[str, Any] = {
         "tracer": "prestateTracer",
         "tracerConfig": {"diffMode": True},
         "blockOverrides": block.overrides(),
     }
+    if state:
+        options["stateOverrides"] = state
+    return options
 
 
 def read_outcome(result: Any) -> CallResult:
@@ -52,6 +55,17 @@ def _logs(frame: dict[str, Any]) -> Iterator[Any]:
     yield from frame.get("logs") or ()
     for inner in frame.get("calls") or ():
         yield from _logs(inner)
+
+
+def laid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Two overrides as one, the second one over the first."""
+    out = dict(below)
+    for address, override in above.items():
+        known = out.get(address, {})
+        out[address] = {**known, **override}
+        if "stateDiff" in known and "stateDiff" in override:
+            out[address]["stateDiff"] = {**known["stateDiff"], **override["stateDiff"]}
+    return out
 
 
 def overrides_of(result: Any) -> dict[str, Any]:

@@ -151,6 +151,7 @@ class Decision:
 
     def _opportunity(self, event: EventSummary, route: RouteFound, verdict: Verdict) -> OpportunityRecord:
         gas_used = verdict.gas_used if verdict.kind is VerdictKind.SUCCESS else 0
+        detail = verdict.detail if all(target.raw for target in route.targets) else _unseen(verdict.detail)
         return with_id(
             OpportunityRecord(
                 id=ZERO_HASH,
@@ -170,7 +171,7 @@ class Decision:
                 net_wei=Signed(route.gross_wei - (gas_used or route.gas) * event.base_fee),
                 verdict=verdict.kind,
                 reason=verdict.reason[:64],
-                detail=(verdict.detail if all(target.raw for target in route.targets) else _unseen(verdict.detail))[:2000],
+                detail=detail[:2000],
                 gas_used=gas_used,
                 state_digest=event.state_digest,
                 preceding=tuple(target.hash for target in route.targets[:-1]),

@@ -119,6 +119,7 @@ class VaultPool(msgspec.Struct, frozen=True):
         SWAP, POOL_BALANCE_CHANGED, POOL_BALANCE_MANAGED, SWAP_FEE_CHANGED, PAUSED_STATE_CHANGED,
     )  # fmt: skip
     FACTORY_TOPICS: ClassVar[tuple[bytes, ...]] = (POOL_CREATED,)
+    CREATE2: ClassVar[bool] = False
     TIMED: ClassVar[bool] = False
     #: An estimate of one swap through the Vault with its two transfers; simulation replaces it. Taken from swaps executed on recorded state
     #: with everything cold, without the transaction's own 21,000 (`tests/unit/pools/test_vault_gas.py`).

@@ -155,6 +155,8 @@ class Pool(Protocol):
     LEAST_GAS: ClassVar[int]
     #: First topics of the logs by which a factory announces a pool.
     FACTORY_TOPICS: ClassVar[tuple[bytes, ...]]
+    #: Whether a pool is known to be its factory's by its address (CREATE2, EIP-1014): the factory's `init_code_hash` must then be configured.
+    CREATE2: ClassVar[bool]
     #: Whether time alone can change a quote (`moves`): such pools are brought to a block's time before its logs, and before they are quoted.
     TIMED: ClassVar[bool]
 

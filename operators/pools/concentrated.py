@@ -69,6 +69,7 @@ class ConcentratedPool(msgspec.Struct, frozen=True):
     FAMILY: ClassVar[str] = ""
     LOG_TOPICS: ClassVar[tuple[bytes, ...]] = ()
     FACTORY_TOPICS: ClassVar[tuple[bytes, ...]] = ()
+    CREATE2: ClassVar[bool] = False
     TIMED: ClassVar[bool] = False
 
     #: Gas of a swap in an executor call with its two token transfers: the swap itself, each initialised tick crossed, each step. The slopes are

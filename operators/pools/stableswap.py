@@ -97,6 +97,7 @@ class StableSwap(msgspec.Struct, frozen=True):
     FAMILY: ClassVar[str]
     LOG_TOPICS: ClassVar[tuple[bytes, ...]]
     FACTORY_TOPICS: ClassVar[tuple[bytes, ...]]
+    CREATE2: ClassVar[bool] = False
     TIMED: ClassVar[bool] = True
     #: An estimate of one exchange with its two transfers; simulation replaces it. Taken from exchanges between the coins themselves,
     #: executed on recorded state with everything cold, without the transaction's own 21,000 (`tests/unit/pools/test_vault_gas.py`).

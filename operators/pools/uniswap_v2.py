@@ -65,6 +65,7 @@ class V2Pool(msgspec.Struct, frozen=True):
     FAMILY: ClassVar[str] = "uniswap_v2"
     LOG_TOPICS: ClassVar[tuple[bytes, ...]] = (SYNC_TOPIC,)
     FACTORY_TOPICS: ClassVar[tuple[bytes, ...]] = (PAIR_CREATED_TOPIC,)
+    CREATE2: ClassVar[bool] = True
     LEAST_GAS: ClassVar[int] = SWAP_GAS
     TIMED: ClassVar[bool] = False
 

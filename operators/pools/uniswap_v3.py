@@ -80,6 +80,7 @@ class V3Pool(ConcentratedPool, frozen=True):
         SET_FEE_PROTOCOL_TOPIC,
     )
     FACTORY_TOPICS: ClassVar[tuple[bytes, ...]] = (POOL_CREATED_TOPIC,)
+    CREATE2: ClassVar[bool] = True
 
     #: The fork's own shape of two events: topic and length of the data in bytes.
     _SWAP: ClassVar[tuple[bytes, int]] = (SWAP_TOPIC, 160)

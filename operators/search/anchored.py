@@ -53,6 +53,8 @@ MOST_HOPS = 5
 
 #: Rows of `Walks.step`: tokens; next and last link to look at, and how; the links taken; tokens it must not touch; the hop it stands at.
 _TOKEN, _AT, _END, _HOW, _TAKEN, _BANNED, _LEVEL = range(7)
+#: Where `Walks` has the route; and what is left of it.
+_ROUTE, _REST = 2, 3
 #: The column of `Walks.price` with the price of the whole way.
 _WHOLE = MOST_HOPS + 1
 #: How to look: at the link with the anchor, at all of the token's links, at the lists of ways between two hubs.
@@ -60,50 +62,38 @@ _CLOSE, _SCAN, _LISTS = 0, 1, 2
 
 #: Columns of `Found.number`.
 LOG_PRICE, GROSS, COST = 0, 1, 2
-#: Columns of the pools given to `list_routes`: first arc, number of arcs, turn.
-FIRST_ARC, ARCS, TURN = 0, 1, 2
+#: Columns of the pools given to `list_routes`: first arc, number of arcs, turn, least gas of a hop.
+FIRST_ARC, ARCS, TURN, GAS = 0, 1, 2, 3
 
 
 class Walks(NamedTuple):
     """Two walks that can be taken up again, one in each way: from the changed arc to the anchor, and back from it to where the route comes from.
 
-    (2, 7, MOST_HOPS + 1) steps by the rows above; (2, MOST_HOPS + 2) the price up to each token. Then for the pools of a route: (2, MOST_HOPS)
-    first arcs and chosen arcs; (2, MOST_HOPS + 1) the price up to each hop, and the best price from there on.
+    (3, 7, MOST_HOPS + 1) steps of each way by the rows above; last, of the route they make, the first arc and the chosen arc of each hop.
+    (4, MOST_HOPS + 2) prices up to each token of each way; of the route, up to each hop, and the best from each hop on.
     """
 
     step: Ints
     price: Floats
-    arc: Ints
-    sum: Floats
 
 
 class Found(NamedTuple):
-    """Where listed routes are written: (N, MOST_HOPS) arcs in hop order, NONE behind the last; (N, 3) log price, gross bound, cost."""
+    """Where listed routes are written: (N, MOST_HOPS) arcs and pools in hop order, NONE behind the last; (N, 3) log price, gross bound, cost."""
 
     arc: Ints
+    pool: Ints
     number: Floats
-
-
-class Costs(NamedTuple):
-    """(2, K) in base units of each anchor: what a route costs whatever its pools, and a unit of gas; (P,) gas of each pool."""
-
-    floor: Floats
-    gas: Floats
 
 
 def new_walks() -> Walks:
     """The memory of the walks."""
-    return Walks(
-        step=np.zeros((2, 7, MOST_HOPS + 1), np.int64),
-        price=np.zeros((2, MOST_HOPS + 2)),
-        arc=np.zeros((2, MOST_HOPS), np.int64),
-        sum=np.zeros((2, MOST_HOPS + 1)),
-    )
+    return Walks(np.zeros((3, 7, MOST_HOPS + 1), np.int64), np.zeros((4, MOST_HOPS + 2)))
 
 
 def room_for(routes: int) -> Found:
     """Memory for so many routes."""
-    return Found(np.full((routes, MOST_HOPS), NONE, np.int64), np.zeros((routes, 3)))
+    hops = (routes, MOST_HOPS)
+    return Found(np.full(hops, NONE, np.int64), np.full(hops, NONE, np.int64), np.zeros((routes, 3)))
 
 
 # ---------------------------------------------------------------- walking
@@ -270,12 +260,12 @@ def _least_before(price: float, behind: float, shallow: float) -> float:
 
 @entry
 def list_routes(
-    store: Store, changed: Ints, pools: Ints, costs: Costs, most_hops: int, walks: Walks, found: Found
+    store: Store, changed: Ints, pools: Ints, costs: Floats, most_hops: int, walks: Walks, found: Found
 ) -> int:
     """Write every route of 2 to `most_hops` hops through one of the pools `changed` that may earn more than it costs.
 
-    `pools` has a row for each pool: its first arc, the number of its arcs, and its turn: the position in `changed`, of all others a
-    number above these. Returns how many routes there are, also when `found` has no room for all of them: those are counted, not written.
+    `pools` has a row for each pool: its first arc, the number of its arcs, its gas, and its turn: the position in `changed`, of all others a
+    number above these. `costs`: (2, A) in base units of each anchor, what a route costs whatever its pools, and a unit of gas. Returns how many routes there are, also when `found` has no room for all of them: those are counted, not written.
     """
     count = ZERO
     for position in range(len(changed)):
@@ -286,8 +276,8 @@ def list_routes(
                 continue
             token, other = store.link[store.arc[arc, LINK], TAIL], store.head[store.arc[arc, LINK]]
             # A route is listed from the first anchor in it.
-            for anchor in range(min(token, other, costs.floor.shape[1] - 1) + 1):
-                cost = costs.floor[0, anchor] + costs.floor[1, anchor] * costs.gas[pool]
+            for anchor in range(min(token, other, costs.shape[1] - 1) + 1):
+                cost = costs[0, anchor] + costs[1, anchor] * pools[pool, GAS]
                 shallow = sqrt(cost / store.offer[arc, DEPTH]) if cost > 0.0 else 0.0
                 # Routes with exactly so many hops before the arc: none where it leads away from the anchor.
                 fewest, end = (0, 1) if token == anchor else (1, most_hops if other == anchor else most_hops - 1)
@@ -329,7 +319,7 @@ def _list_behind(
     most_behind: int,
     shallow: float,
     pools: Ints,
-    costs: Costs,
+    costs: Floats,
     walks: Walks,
     found: Found,
     count: int,
@@ -370,15 +360,15 @@ def _list_pools(
     before: int,
     behind: int,
     pools: Ints,
-    costs: Costs,
+    costs: Floats,
     walks: Walks,
     found: Found,
     count: int,
 ) -> int:
     """Choose the pools on the links walked in every way that stays above 0."""
     hops, own_pool = before + 1 + behind, store.arc[arc, POOL]
-    first, chosen = walks.arc[0], walks.arc[1]
-    sums, rest = walks.sum[0], walks.sum[1]
+    first, chosen = walks.step[_ROUTE, 0], walks.step[_ROUTE, 1]
+    sums, rest = walks.price[_ROUTE], walks.price[_REST]
     rest[hops], sums[0] = 0.0, 0.0
     for hop in range(hops - 1, -1, -1):
         first[hop], best = arc, store.offer[arc, PRICE]
@@ -413,21 +403,29 @@ def _list_pools(
             chosen[hop] = first[hop]
             continue
         if fits and sums[hops] > -ROUNDING:
-            count = _judge(store, chosen, sums, hops, anchor, costs, found, count)
+            count = _judge(store, chosen, sums, hops, anchor, pools, costs, found, count)
         chosen[hop] = NONE if hop == before else store.arc[candidate, NEXT]
     return count
 
 
 @inner
 def _judge(
-    store: Store, chosen: Ints, sums: Floats, hops: int, anchor: int, costs: Costs, found: Found, count: int
+    store: Store,
+    chosen: Ints,
+    sums: Floats,
+    hops: int,
+    anchor: int,
+    pools: Ints,
+    costs: Floats,
+    found: Found,
+    count: int,
 ) -> int:
     """Write the route unless its gross cannot be above its cost."""
     slope, gas = 0.0, 0.0
     for hop in range(hops):
         slope += exp(sums[hop]) / store.offer[chosen[hop], DEPTH]
-        gas += costs.gas[store.arc[chosen[hop], POOL]]
-    cost = costs.floor[0, anchor] + costs.floor[1, anchor] * gas
+        gas += pools[store.arc[chosen[hop], POOL], GAS]
+    cost = costs[0, anchor] + costs[1, anchor] * gas
     gain = exp((sums[hops] + ROUNDING) / 2.0) - 1.0
     gross = gain * gain / slope if slope > 0.0 else inf
     if cost > 0.0 and gross <= cost:
@@ -435,6 +433,7 @@ def _judge(
     if count < len(found.arc):
         for hop in range(MOST_HOPS):
             found.arc[count, hop] = chosen[hop] if hop < hops else NONE
+            found.pool[count, hop] = store.arc[chosen[hop], POOL] if hop < hops else NONE
         found.number[count, LOG_PRICE], found.number[count, GROSS] = sums[hops], gross
         found.number[count, COST] = cost
     return count + 1

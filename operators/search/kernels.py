@@ -96,11 +96,11 @@ def find_link(store: Store, token: int, other: int) -> int:
 
 
 @inner
-def _make_room(store: Store, token: int) -> None:
+def _make_room(store: Store, links: Ints, token: int) -> None:
     """Move the token's links to a place with twice the room, and whatever points to them with them."""
-    old, new = store.token[token, START], store.links[0]
+    old, new = store.token[token, START], links[0]
     room = max(2, 2 * store.token[token, ROOM])
-    store.links[0] = new + room
+    links[0] = new + room
     store.token[token, START], store.token[token, ROOM] = new, room
     for offset in range(store.token[token, DEGREE]):
         source, target = old + offset, new + offset
@@ -119,9 +119,9 @@ def _make_room(store: Store, token: int) -> None:
 
 
 @inner
-def _append_link(store: Store, token: int, other: int) -> int:
+def _append_link(store: Store, links: Ints, token: int, other: int) -> int:
     if store.token[token, DEGREE] == store.token[token, ROOM]:
-        _make_room(store, token)
+        _make_room(store, links, token)
     link = store.token[token, START] + store.token[token, DEGREE]
     store.token[token, DEGREE] += 1
     store.head[link] = other
@@ -139,19 +139,19 @@ def _needed(store: Store, token: int) -> int:
 
 
 @entry
-def add_arcs(store: Store, begin: int, arcs: Ints, pools: Ints, tokens_in: Ints, tokens_out: Ints) -> int:
+def add_arcs(store: Store, links: Ints, begin: int, arcs: Ints, pools: Ints, tokens_in: Ints, tokens_out: Ints) -> int:
     """Put arcs without a price on their links, from position `begin` on; stops early where there is no room for more links.
 
-    Returns the position of the first arc that is not placed yet.
+    `links`: (1,) how many are handed out. Returns the position of the first arc that is not placed yet.
     """
     for position in range(begin, len(arcs)):
         token, other = tokens_in[position], tokens_out[position]
         link = find_link(store, token, other)
         if link == NONE:
-            if store.links[0] + _needed(store, token) + _needed(store, other) > len(store.head):
+            if links[0] + _needed(store, token) + _needed(store, other) > len(store.head):
                 return position
-            link = _append_link(store, token, other)
-            back = _append_link(store, other, token)
+            link = _append_link(store, links, token, other)
+            back = _append_link(store, links, other, token)
             store.link[link, BACK], store.link[back, BACK] = back, link
         arc = arcs[position]
         store.arc[arc, LINK], store.arc[arc, NEXT], store.arc[arc, POOL] = (

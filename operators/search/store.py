@@ -58,8 +58,6 @@ class Lists(NamedTuple):
 class Store(NamedTuple):
     """Arrays only, and few of them: compiled code takes it whole. T tokens, L links, E arcs, K hubs; T, L and E have room to spare."""
 
-    #: (1,) links handed out so far.
-    links: Ints
     #: (T, 3) tokens, (L, 3) links, (E, 3) arcs by the columns above.
     token: Ints
     link: Ints
@@ -89,7 +87,6 @@ def empty(hubs: int) -> Store:
 def _allocate(tokens: int, links: int, arcs: int, hubs: int) -> Store:
     lists = 2 * hubs * hubs
     return Store(
-        links=np.zeros(1, np.int64),
         token=np.zeros((tokens, 3), np.int64),
         link=np.full((links, 3), NONE, np.int64),
         arc=np.full((arcs, 3), NONE, np.int64),
@@ -112,12 +109,12 @@ def _allocate(tokens: int, links: int, arcs: int, hubs: int) -> Store:
 def with_room(store: Store, tokens: int, links: int, arcs: int) -> Store:
     """The same store with room for at least so many tokens, links and arcs; itself where that is so already."""
     now = len(store.token), len(store.link), len(store.arc)
-    wanted = [
+    wanted = tuple(
         have if have >= want else max(want, 2 * have) for have, want in zip(now, (tokens, links, arcs), strict=True)
-    ]
-    if tuple(wanted) == now:
+    )
+    if wanted == now:
         return store
-    grown = _allocate(*wanted, store.near.shape[2])
+    grown = _allocate(wanted[0], wanted[1], wanted[2], store.near.shape[2])
     for old, new in zip(store[:-1], grown[:-1], strict=True):
         new[tuple(slice(size) for size in old.shape)] = old
     return grown._replace(lists=store.lists)

@@ -24,8 +24,8 @@ import numpy as np
 from operators.pools.base import Pool
 from operators.search import anchored, kernels
 from operators.search.floors import NO_FLOOR, Floor
-from operators.search.offers import Liquidity, offers_of
-from operators.search.store import DEPTH, NO_WAY, PRICE, Ints, bytes_of, empty, with_room
+from operators.search.offers import Liquidity, Offers, offers_of
+from operators.search.store import DEPTH, NO_WAY, NONE, PRICE, Floats, Ints, bytes_of, empty, with_room
 
 #: Hops of a route that cost little; 5 are possible and cost several times as much.
 USUAL_HOPS = 4
@@ -59,9 +59,11 @@ class Listed(NamedTuple):
 class _Place(NamedTuple):
     """Where a pool lies in the store, also after it was dropped: its number, and its arcs, one for each ordered pair of its tokens."""
 
+    address: bytes
+    tokens: tuple[bytes, ...]
+    family: str
     number: int
     arcs: range
-    tokens: tuple[bytes, ...]
 
 
 class Tables:
@@ -87,10 +89,10 @@ class Tables:
         self._pools: dict[bytes, Pool] = {}
         self._places: dict[bytes, _Place] = {}
         self._liquidity: dict[bytes, Liquidity] = {}
-        self._legs: list[Leg] = []
-        self._rows: Ints = np.full((64, 3), _UNCHANGED, np.int64)
-        self._hop_gas = np.zeros(64)
-        self._families: list[str] = []
+        self._by_number: list[_Place] = []
+        self._arcs = 0
+        self._links: Ints = np.zeros(1, np.int64)
+        self._rows: Ints = np.full((64, 4), _UNCHANGED, np.int64)
         self._overlays = 0
         self._walks = anchored.new_walks()
         self._found = anchored.room_for(1024)
@@ -115,7 +117,7 @@ class Tables:
     @property
     def memory(self) -> int:
         """Bytes that the tables take, without the pools themselves."""
-        return bytes_of(self._store) + self._rows.nbytes + self._hop_gas.nbytes
+        return bytes_of(self._store) + self._rows.nbytes
 
     # ------------------------------------------------------------ what changes
 
@@ -129,7 +131,13 @@ class Tables:
         Raises `ValueError` for a price that is no number, before anything is changed, and `RuntimeError` while an overlay is on.
         """
         self._check_no_overlay()
-        self._put({pool.address: pool for pool in pools})
+        changed = {pool.address: pool for pool in pools}
+        self._put(changed, self._offers(changed))
+
+    def put_priced(self, priced: Mapping[bytes, tuple[Pool, Offers]]) -> None:
+        """`put_many` with what `offers_of` gives for each pool, by address: that part may be done elsewhere."""
+        self._check_no_overlay()
+        self._put({key: pool for key, (pool, _) in priced.items()}, [offers for _, offers in priced.values()])
 
     def drop(self, address: bytes) -> None:
         """Take a pool out. Raises `KeyError` if it is not there, `RuntimeError` while an overlay is on."""
@@ -141,9 +149,9 @@ class Tables:
     def set_gas(self, family: str, gas: int) -> None:
         """The least gas of a hop of a family from now on, as simulations have measured it."""
         self._gas[family] = gas
-        for number, name in enumerate(self._families):
-            if name == family:
-                self._hop_gas[number] = gas
+        for place in self._by_number:
+            if place.family == family:
+                self._rows[place.number, anchored.GAS] = gas
 
     @contextmanager
     def overlay(self, pools: Iterable[Pool]) -> Iterator[Tables]:
@@ -159,7 +167,7 @@ class Tables:
         prices, depths = self._store.offer[arcs, PRICE], self._store.offer[arcs, DEPTH]
         self._overlays += 1
         try:
-            self._put(changed)
+            self._put(changed, self._offers(changed))
             yield self
         finally:
             self._overlays -= 1
@@ -184,10 +192,11 @@ class Tables:
         """
         if not 2 <= max_hops <= MOST_HOPS:
             raise ValueError(f"max_hops must be 2 to {MOST_HOPS}, not {max_hops}")
-        places = (self._places.get(address) for address in dict.fromkeys(changed) if address in self._pools)
+        known, place_of = self._pools, self._places.get
+        places = [place_of(address) for address in dict.fromkeys(changed) if address in known]
         numbers = np.array([place.number for place in places if place is not None], np.int64)
         limits = [(floors or {}).get(anchor, NO_FLOOR) for anchor in self.anchors]
-        costs = anchored.Costs(np.array(limits, np.float64).T.copy(), self._hop_gas)
+        costs = np.array(limits, np.float64).T.copy()
         turns = self._rows[:, anchored.TURN]
         turns[numbers] = np.arange(len(numbers), dtype=np.int64)
         try:
@@ -197,9 +206,9 @@ class Tables:
                 self._list(numbers, costs, max_hops)
         finally:
             turns[numbers] = _UNCHANGED
-        return RouteList(self._legs, self._found, count)
+        return RouteList(self._by_number, self._found, count)
 
-    def _list(self, numbers: Ints, costs: anchored.Costs, max_hops: int) -> int:
+    def _list(self, numbers: Ints, costs: Floats, max_hops: int) -> int:
         return anchored.list_routes(self._store, numbers, self._rows, costs, max_hops, self._walks, self._found)
 
     # ------------------------------------------------------------ inside
@@ -208,59 +217,63 @@ class Tables:
         if self._overlays:
             raise RuntimeError("the tables are under an overlay; take it off before you change them")
 
-    def _put(self, changed: Mapping[bytes, Pool]) -> None:
-        offers = [offers_of(pool, self._liquidity.get(address)) for address, pool in changed.items()]
+    def _offers(self, changed: Mapping[bytes, Pool]) -> list[Offers]:
+        known = self._liquidity
+        return [offers_of(pool, known.get(address)) for address, pool in changed.items()]
+
+    def _put(self, changed: Mapping[bytes, Pool], offers: Sequence[Offers]) -> None:
         arcs: list[int] = []
         prices: list[float] = []
         depths: list[float] = []
         fresh: list[_Place] = []
+        place_of = self._places.get
         for (address, pool), (new_prices, new_depths, liquidity) in zip(changed.items(), offers, strict=True):
-            place = self._places.get(address)
+            place = place_of(address)
             if place is None or place.tokens != pool.tokens:
                 self._silence(place)
                 place = self._new_place(pool) if pool.tradable else None
                 if place is not None:
                     fresh.append(place)
-            self._pools[address] = pool
             if place is not None:
                 arcs += place.arcs
                 prices += new_prices
                 depths += new_depths
             if liquidity is not None:
                 self._liquidity[address] = liquidity
+        self._pools.update(changed)
         if fresh:
             self._link(fresh)
         if arcs:
             kernels.set_prices(self._store, np.array(arcs), np.array(prices), np.array(depths))
 
     def _new_place(self, pool: Pool) -> _Place:
-        for token in pool.tokens:
+        tokens = pool.tokens
+        for token in tokens:
             self._tokens.setdefault(token, len(self._tokens))
-        number, first = len(self._families), len(self._legs)
-        directions = tuple(permutations(pool.tokens, 2))
-        self._families.append(pool.FAMILY)
-        self._legs += (Leg(pool.address, *direction) for direction in directions)
+        number, count = len(self._by_number), len(tokens) * (len(tokens) - 1)
         if number == len(self._rows):
             self._rows = np.concatenate((self._rows, np.full_like(self._rows, _UNCHANGED)))
-            self._hop_gas = np.concatenate((self._hop_gas, np.zeros_like(self._hop_gas)))
-        self._rows[number] = first, len(directions), _UNCHANGED
-        self._hop_gas[number] = self._gas.get(pool.FAMILY, 0)
-        arcs = range(first, first + len(directions))
-        place = self._places[pool.address] = _Place(number, arcs, pool.tokens)
+        self._rows[number] = self._arcs, count, _UNCHANGED, self._gas.get(pool.FAMILY, 0)
+        place = _Place(pool.address, tokens, pool.FAMILY, number, range(self._arcs, self._arcs + count))
+        self._arcs += count
+        self._places[pool.address] = place
+        self._by_number.append(place)
         return place
 
     def _link(self, places: Iterable[_Place]) -> None:
         """Put the arcs of new places on their links, making room as it is needed."""
+        numbers = self._tokens
         rows = [
-            (arc, place.number, self._tokens[self._legs[arc].token_in], self._tokens[self._legs[arc].token_out])
+            (arc, place.number, numbers[token_in], numbers[token_out])
             for place in places
-            for arc in place.arcs
+            for arc, (token_in, token_out) in zip(place.arcs, permutations(place.tokens, 2), strict=True)
         ]
         columns = np.array(rows, np.int64).T.copy()
-        done, links = 0, 0
+        # A token's links move to a place twice the size when there is no more room for them: three times is about what that takes.
+        done, links = 0, int(self._links[0]) + 3 * len(rows)
         while done < len(rows):
-            self._store = with_room(self._store, len(self._tokens), links, len(self._legs))
-            done = kernels.add_arcs(self._store, done, *columns)
+            self._store = with_room(self._store, len(numbers), links, self._arcs)
+            done = kernels.add_arcs(self._store, self._links, done, *columns)
             links = 2 * len(self._store.link)
 
     def _silence(self, place: _Place | None) -> None:
@@ -281,12 +294,16 @@ def _restore(held: dict[bytes, _Value], before: Mapping[bytes, _Value | None]) -
 class RouteList(Sequence[Listed]):
     """Listed routes, best first; a route's legs are put together when it is looked at."""
 
-    def __init__(self, legs: Sequence[Leg], found: anchored.Found, count: int) -> None:
-        """The first `count` routes of `found`, which may be written over afterwards."""
-        self._legs = legs
+    def __init__(self, places: Sequence[_Place], found: anchored.Found, count: int) -> None:
+        """The first `count` routes of `found`, which may be written over afterwards. `places`: by the numbers of pools."""
+        self._places = places
+        if not count:
+            self._arcs = self._pools = found.arc[:0]
+            self._numbers = found.number[:0]
+            return
         numbers = found.number[:count]
         order = np.lexsort((-numbers[:, anchored.LOG_PRICE], -numbers[:, anchored.GROSS]))
-        self._arcs, self._numbers = found.arc[order], found.number[order]
+        self._arcs, self._pools, self._numbers = found.arc[order], found.pool[order], found.number[order]
         self._break_ties()
 
     def _break_ties(self) -> None:
@@ -298,10 +315,19 @@ class RouteList(Sequence[Listed]):
         for start, end in pairwise((*starts.tolist(), len(self))):
             if end - start > 1:
                 tied = sorted(range(start, end), key=lambda row: (len(self._legs_of(row)), self._legs_of(row)))
-                self._arcs[start:end], self._numbers[start:end] = self._arcs[tied], self._numbers[tied]
+                for rows in (self._arcs, self._pools, self._numbers):
+                    rows[start:end] = rows[tied]
 
     def _legs_of(self, row: int) -> Legs:
-        return tuple(self._legs[arc] for arc in self._arcs[row].tolist() if arc >= 0)
+        legs = []
+        for arc, number in zip(self._arcs[row].tolist(), self._pools[row].tolist(), strict=True):
+            if arc == NONE:
+                break
+            address, tokens, _, _, arcs = self._places[number]
+            # The arcs of a pool are in the order of `permutations`: each token with all others.
+            sold, bought = divmod(arc - arcs.start, len(tokens) - 1)
+            legs.append(Leg(address, tokens[sold], tokens[bought + (bought >= sold)]))
+        return tuple(legs)
 
     def __len__(self) -> int:
         return len(self._arcs)
@@ -321,6 +347,6 @@ class RouteList(Sequence[Listed]):
 def warm_up() -> None:
     """Compile all that the search runs, or load it from the cache: seconds the first time, so say so before."""
     tables = Tables((b"\0" * 20,))
-    kernels.add_arcs(tables._store, 0, *np.zeros((4, 0), np.int64))
+    kernels.add_arcs(tables._store, tables._links, 0, *np.zeros((4, 0), np.int64))
     kernels.set_prices(tables._store, np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
     tables.routes_through((), USUAL_HOPS)

@@ -67,6 +67,10 @@ class SearchMarket:
         self.pools = [self._at(number, self._rnd.gauss(0, _NOISE)) for number in range(size)]
         self._between = [n for n, pair in enumerate(self._pairs) if max(pair.first, pair.second) < len(_HELD)]
 
+    def anchor_values(self) -> dict[bytes, float]:
+        """Wei of the first anchor that a base unit of each anchor is worth."""
+        return {anchor: exp(self._worth[number]) for number, anchor in enumerate(self.anchors)}
+
     def _pair(self, tokens: int) -> _Pair:
         rnd = self._rnd
         if rnd.random() < _BETWEEN_ANCHORS:

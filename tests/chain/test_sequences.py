@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 
 from flows.demo import settle_all
@@ -16,10 +17,16 @@ from infra.devnet.node import data, quantity, to_hex
 from infra.devnet.signer import Signer
 from infra.kafka.broker import LocalBroker
 from infra.kafka.reading import read_records
+from infra.kafka.writer import CheckedWriter
+from schemas.control import Command, CommandRecord
 from schemas.decisions import ChosenCall, DecisionRecord, EventKind
+from schemas.ids import with_id
 from schemas.opportunities import Strategy
+from schemas.pools import PoolOp, PoolRecord
 from schemas.settlements import Outcome
 from schemas.submissions import SubmissionRecord
+from schemas.types import ZERO_HASH
+from schemas.witness import WitnessRecord
 
 pytestmark = [pytest.mark.chain, pytest.mark.kafka]
 
@@ -156,6 +163,29 @@ def test_what_is_replaced_is_not_followed_any_more(world: World) -> None:
     rows = world.flows.settlements(world.config)
     assert (rows[decision.id].outcome, rows[decision.id].reason) == (Outcome.CANCELLED, "target_replaced")
     assert rows[again.id].outcome in (Outcome.INCLUDED, Outcome.NOT_INCLUDED)
+
+
+def test_a_pool_whose_state_was_missed_is_read_anew(world: World) -> None:
+    pool, config = parallel(world, 0).address, world.config
+
+    def records() -> list[PoolRecord]:
+        found = [record for _, record in read_records(config.kafka, "pools")]
+        return [record for record in found if isinstance(record, PoolRecord) and record.address == pool]
+
+    asked = CommandRecord(
+        id=ZERO_HASH, chain=config.chain.id, command=Command.REQUEST_WITNESS, subject=to_hex(pool), until_block=99,
+        reason="missing_slot", issuer="search",
+    )  # fmt: skip
+    writer, before = CheckedWriter(config.kafka, "test"), len(records())
+    writer.send(with_id(asked))
+    # Of one that is not in the log nothing comes, and nothing stops.
+    writer.send(with_id(msgspec.structs.replace(asked, subject="0x" + "77" * 20)))
+    writer.flush()
+    world.flows.wait(lambda: len(records()) == before + 1, 30, "the pool to be read anew")
+    newest = records()[-1]
+    assert newest.op is PoolOp.ADD and not newest.refusal and newest.needs == records()[0].needs
+    parts = [record for _, record in read_records(config.kafka, "witness")]
+    assert any(isinstance(w, WitnessRecord) and w.seq == newest.seq and w.accounts for w in parts)
 
 
 def test_every_inclusion_was_exact_and_a_replay_decides_the_same(world: World) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from datetime import timedelta
@@ -16,19 +18,24 @@ from bytewax.testing import TestingSink, TestingSource, cluster_main, run_main
 
 import schemas.blocks
 import schemas.logs
+import schemas.pending
 import schemas.pools
 import schemas.witness
 from flows.search import build
 from operators.graph.codes import CODE_SHARDS
 from operators.simulation.hashes import keccak
+from operators.simulation.packed import pack_states
 from schemas.blocks import BlockOp, BlockRecord
 from schemas.config import ChainConfig, Config, ExecutorConfig
+from schemas.control import Command, CommandRecord
 from schemas.decisions import DecisionRecord, EventKind
 from schemas.event import Event
 from schemas.logs import Log
+from schemas.pending import PendingRecord
 from schemas.plain import pack_plain
 from schemas.pools import PoolRecord, TokenInfo
 from schemas.record import Record
+from schemas.types import Wide
 from schemas.witness import AccountState, WitnessRecord
 
 ANCHOR, OWNER, EXECUTOR = b"\xc0" * 20, b"\x0a" * 20, b"\x0b" * 20
@@ -110,6 +117,37 @@ def events_with_codes(seed: int) -> list[Event]:
     return out
 
 
+def pending(rng: random.Random, head: BlockRecord) -> Event:
+    """A user's payment, at a nonce that may leave a gap or be another's, with its prestate (of the head, or an older one)."""
+    sender, nonce, fee = bytes([0xE0 + rng.randrange(3)]) * 20, rng.randrange(4), rng.choice((10**11, 2 * 10**11))
+    record: PendingRecord = msgspec.structs.replace(
+        schemas.pending.GOLDEN, hash=sender[:1] + bytes([nonce, fee % 251]) * 15 + b"\0", sender=sender, nonce=nonce,
+        to=b"\x77" * 20, value=Wide(1), data=b"", access_list=(), max_fee=Wide(fee), max_priority_fee=Wide(fee // 10),
+    )  # fmt: skip
+    account = AccountState(sender, 0, (10**20).to_bytes(32, "big"), EMPTY_CODE, b"")
+    at = head.hash if rng.random() < 0.9 else b"\x01" * 32
+    prestate = msgspec.structs.replace(
+        schemas.witness.GOLDEN, accounts=(), codes=(), packed=pack_states((account,)), block_hash=at
+    )
+    return Event(1, 0, EventKind.PENDING, (record, prestate) if rng.random() < 0.9 else (record,))
+
+
+def events_with_pending(seed: int) -> list[Event]:
+    """The same, with users' transactions in between: in any order, replaced, mined."""
+    rng, out, heads = random.Random(seed), [], []
+    for happened in events_with_codes(seed):
+        head = happened.parts[0]
+        if isinstance(head, BlockRecord) and head.op is BlockOp.APPLY:
+            seen = [e.parts[0].hash for e in out if isinstance(e.parts[0], PendingRecord)]
+            head = msgspec.structs.replace(head, tx_hashes=tuple(rng.sample(seen, min(len(seen), 2))))
+            happened = msgspec.structs.replace(happened, parts=(head, *happened.parts[1:]))
+            heads.append(head)
+        elif isinstance(head, BlockRecord):
+            heads.pop()
+        out += [happened, *(pending(rng, heads[-1]) for _ in range(rng.randrange(8)))]
+    return [msgspec.structs.replace(happened, seq=seq) for seq, happened in enumerate(out)]
+
+
 def decisions(records: list[tuple[str, Record]]) -> list[DecisionRecord]:
     """By seq; the engine's workers write in no common order."""
     found = [record for _, record in records if isinstance(record, DecisionRecord)]
@@ -187,7 +225,7 @@ def test_the_keys_of_saved_state_are_a_fixed_set(tmp_path: Path) -> None:
     assert counts[1]["search.graph_state_codes"] == CODE_SHARDS
 
 
-@pytest.mark.parametrize("make", [events, events_with_codes])
+@pytest.mark.parametrize("make", [events, events_with_codes, events_with_pending])
 @pytest.mark.parametrize("seed", range(12))
 def test_crashes_make_no_difference(seed: int, make: Callable[[int], list[Event]], tmp_path: Path) -> None:
     init_db_dir(tmp_path, 1)
@@ -207,6 +245,40 @@ def test_crashes_make_no_difference(seed: int, make: Callable[[int], list[Event]
     # A code that got lost would be missed by name.
     missed = any(reason.startswith("refused:missing_") for reason in rejected(by_seq.values()))
     assert missed == (make is events)
+
+
+def test_pending_transactions_are_followed_in_order_of_their_nonces() -> None:
+    counts = Counter[str]()
+    for seed in range(12):
+        for decision in undisturbed(seed, events_with_pending):
+            counts.update({count.reason: count.count for count in decision.rejected})
+    # Every way in which one cannot be followed; never one that is executed before its turn.
+    wanted = {
+        "predecessor_unknown",
+        "predecessor_unmodelled",
+        "no_witness",
+        "stale_witness",
+        "replaced",
+        "pending_underpriced",
+    }
+    assert counts.keys() >= wanted
+    assert not any(reason.startswith("pending_refused:nonce") for reason in counts), counts
+
+
+@pytest.mark.parametrize("batch_size", [1, 1000])
+def test_what_was_missing_is_asked_for_once_in_a_while(batch_size: int) -> None:
+    out: list[tuple[str, Record]] = []
+    run_main(build(CONFIG, TestingSource(events(1), batch_size), sink(out), TestingSink([])))
+    asked = [record for _, record in out if isinstance(record, CommandRecord)]
+    assert {command.command for command in asked} == {Command.REQUEST_WITNESS}
+    # Every pool lacks the executor's code: each is asked for, in blocks that are apart.
+    pools = {"0x" + address.hex() for address in POOLS}
+    assert pools == {command.subject for command in asked}
+    for pool_name in pools:
+        until = [command.until_block for command in asked if command.subject == pool_name]
+        assert all(
+            later - earlier >= CONFIG.search.request_witness_every for earlier, later in itertools.pairwise(until)
+        )
 
 
 def test_after_a_reorg_the_state_is_that_of_the_chain_that_holds() -> None:

@@ -190,7 +190,7 @@ def _sets(result: Result, count: int) -> None:
                 terms = Terms(GasModel(0, {}), 0, {WETH: PAR}, {WETH: _CAP}, DUST // 100)
 
                 def work() -> BestSet:
-                    return best_set(legs, states.get, terms, 200, None, rounds, refill)  # noqa: B023
+                    return best_set(legs, states.get, terms, 200, None, rounds, refill)
 
                 seconds.append(_seconds(work))
                 earned.append(work().net_wei)

@@ -124,11 +124,13 @@ def test_the_example_is_a_valid_dry_run() -> None:
 def test_the_example_names_every_key_and_its_default(tmp_path: Path) -> None:
     """Uncommented, the example is a file that says the same; so no key is missing, misspelled or out of date."""
     optional = (
+        "hints_url",
         "pools =",
         "start_block",
         "anchors",
         "gas_corrections",
         "lender",
+        "hints_url",
         "deployer",
         "metrics_port",
         # Of the audit: by default the chain's.

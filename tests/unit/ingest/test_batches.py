@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import httpx
 import pytest
 
 from infra.chain.batch_size import BatchSize
@@ -29,7 +30,8 @@ def echo(method: str, params: list[Any]) -> str:
 def test_a_node_with_a_limit_gets_batches_within_it(too_many: str) -> None:
     with ScriptedNode(echo, most=37, too_many=too_many) as node:
         assert ask(node.url, 500) == [hex(i) for i in range(500)]
-        assert max(node.batches[8:]) <= 50 and sum(size > 37 for size in node.batches) < 12
+        # Those that were under way when the first was refused are refused as well, in whatever order they arrive.
+        assert sum(size > 37 for size in node.batches) < 12
 
 
 def test_a_node_that_is_too_slow_for_many_is_asked_for_less() -> None:
@@ -112,3 +114,28 @@ def test_batch_size_steps() -> None:
     assert size.now == 50
     size.refused(1)
     assert size.now == 1
+
+
+@pytest.mark.parametrize(
+    ("response", "kind", "outcome"),
+    [
+        ({"result": ["0x1", "0x2"]}, list[str], ["0x1", "0x2"]),
+        ({"result": None}, str | None, None),
+        ({"result": None, "error": {"code": 3, "message": "execution reverted"}}, str, RpcError),
+        ({"error": {"code": -32601, "message": "no such method"}}, str | None, RpcError),
+        ({"result": [1]}, list[str], NodeLied),
+        ({"result": None}, str, NodeLied),
+        ({}, str, NodeLied),
+    ],
+)
+def test_a_single_answer_is_of_its_type_or_says_why_not(response: dict[str, Any], kind: Any, outcome: Any) -> None:
+    async def call() -> Any:
+        async with Node("http://node", 5.0) as node:
+            node._http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=response)))
+            return await node.call(kind, "m")
+
+    if not isinstance(outcome, type):
+        assert asyncio.run(call()) == outcome
+        return
+    with pytest.raises(outcome):
+        asyncio.run(call())

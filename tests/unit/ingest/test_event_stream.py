@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from infra.ingest.event_stream import EventStream
 
-BODY = b":ping\n\ndata: {\"a\":1}\n\nevent: hint\r\ndata:one\r\ndata: two\r\n\r\n: x\ndata: three\r\r\ndata: last\n"
+BODY = b':ping\n\ndata: {"a":1}\n\nevent: hint\r\ndata:one\r\ndata: two\r\n\r\n: x\ndata: three\r\r\ndata: last\n'
 EVENTS = [b'{"a":1}', b"one\ntwo", b"three"]
 
 

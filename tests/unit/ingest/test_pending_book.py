@@ -75,6 +75,16 @@ def test_the_book_is_the_model(actions: list[tuple[object, ...]], max_count: int
             assert book.seen(name) == (name in mined or any(r.hash == name for r in model))
 
 
+def test_what_comes_before_one_is_told_where_all_of_it_is_known() -> None:
+    book = PendingBook(100, 10_000)
+    records = [tx(n, nonce=n) for n in range(12)]
+    for record in (*records[:3], *records[4:]):
+        book.add(record)
+    assert book.before(records[2], 0) == records[:2] and book.before(records[2], 1) == [records[1]]
+    assert book.before(records[2], 2) == [] == book.before(records[5], 2)
+    assert book.before(records[11], 4) == records[4:11] and book.before(tx(40, nonce=13), 4) == []
+
+
 def bid(number: int, fee: int, tip: int) -> PendingRecord:
     return msgspec.structs.replace(tx(number), max_fee=Wide(fee), max_priority_fee=Wide(tip))
 

@@ -196,17 +196,40 @@ def test_the_target_fails() -> None:
     assert isinstance(answer, Judged) and not answer.succeeded and answer.detail.startswith("the target fails")
 
 
-def test_several_targets_are_judged_in_order_and_by_one_method_only() -> None:
+def test_several_targets_are_judged_in_order() -> None:
     raws = [user_raw(nonce=nonce) for nonce in (7, 8)]
     answer = one(sound, question(*raws))
     assert isinstance(answer, Judged) and answer.succeeded and answer.method == SIMULATE
     failed = TARGET | {"status": "0x0"}
     answer = one(changed(SIMULATE, lambda params: simulated(params[0], TARGET, failed, OURS)), question(*raws))
     assert isinstance(answer, Judged) and not answer.succeeded and answer.detail.startswith("the target fails")
-    # Traces of single calls tell of one target only.
-    (answers,), _ = ask(without(SIMULATE), [question(*raws), question(raws[0])])
-    assert isinstance(answers[0], NotJudged) and answers[0].cause is Cannot.TARGET_UNREADABLE
-    assert isinstance(answers[1], Judged) and answers[1].method == TRACE
+
+
+def test_several_targets_are_traced_each_on_what_those_before_it_left() -> None:
+    seen: list[tuple[str, str, Any]] = []
+
+    def script(method: str, params: list[Any]) -> Any:
+        if method == TRACE:
+            call, _, options = params
+            seen.append((options["tracer"], call.get("nonce", "ours"), options.get("stateOverrides")))
+        return without(SIMULATE)(method, params)
+
+    (answers,), _ = ask(
+        script, [question(*(user_raw(nonce=nonce) for nonce in (7, 8))), question(), question(user_raw(nonce=9))]
+    )
+    assert all(isinstance(answer, Judged) and answer.succeeded and answer.method == TRACE for answer in answers)
+    laid = {
+        name(TOKEN): {
+            "nonce": "0x3",
+            "stateDiff": {name(b"\x09" * 32): name(bytes(32)), name(b"\x01" * 32): name(b"\x02" * 32)},
+        }
+    }
+    kinds = ("callTracer", "prestateTracer")
+    assert seen == [
+        *((kind, "0x7", None) for kind in kinds), *((kind, "0x9", None) for kind in kinds),
+        *((kind, "0x8", laid) for kind in kinds),
+        ("callTracer", "ours", laid), ("callTracer", "ours", None), ("callTracer", "ours", laid),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -72,14 +72,14 @@ def test_a_random_market_of_a_thousand_while_it_moves(hubs: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed", "anchors"), [(5, 5), (6, 1)])
+@pytest.mark.parametrize(("seed", "anchors"), [pytest.param(5, 5, marks=pytest.mark.large), (6, 1)])
 def test_every_pool_of_a_random_market_of_ten_thousand(seed: int, anchors: int) -> None:
     market = Market(seed, 10_000, 7_000, anchors)
     assert check(market.pools, market.anchors, 4) > 1_000_000
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("anchors", [1, 5])
+@pytest.mark.parametrize("anchors", [1, pytest.param(5, marks=pytest.mark.large)])
 def test_every_one_of_the_recorded_pairs(anchors: int) -> None:
     pools = recorded_pairs()
     assert len(pools) == 10_773
@@ -87,7 +87,9 @@ def test_every_one_of_the_recorded_pairs(anchors: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wei", [10.0**13, 10.0**15, 10.0**17])
+@pytest.mark.parametrize(
+    "wei", [pytest.param(10.0**13, marks=pytest.mark.large), 10.0**15, pytest.param(10.0**17, marks=pytest.mark.large)]
+)
 def test_floors_on_the_recorded_pairs(wei: float) -> None:
     """With a floor there are exactly the routes whose bound is above their cost."""
     tables = Tables(ANCHORS[:1], recorded_pairs(), {"uniswap_v2": 60_000}, ANCHORS[1:])
@@ -104,7 +106,9 @@ def test_floors_on_the_recorded_pairs(wei: float) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block", RECORDINGS)
+@pytest.mark.parametrize(
+    "block", [RECORDINGS[0], *(pytest.param(block, marks=pytest.mark.large) for block in RECORDINGS[1:])]
+)
 def test_every_block_of_a_recording(block: int) -> None:
     """Every pool of the first state; after each block the pools it changed, one by one and together, kept up and laid over."""
     market = recording(block)

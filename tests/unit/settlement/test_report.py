@@ -141,6 +141,18 @@ def test_rejections_and_certificates() -> None:
     assert found.certificate_gas == {-7: 1, 0: 1}
 
 
+def test_the_hit_rate_of_witnesses_is_of_our_candidates() -> None:
+    missed = (
+        Count("pending_refused:missing_slot", 5),
+        Count("refused:missing_account", 1),
+        Count("refused:missing_slot", 2),
+    )
+    made = [msgspec.structs.replace(opportunities.GOLDEN, id=bytes([n]) * 32) for n in range(12)]
+    found = report(msgspec.structs.replace(decision(1, 101), rejected=missed), *made)
+    assert (found.witness_misses, found.witness_hit_rate) == (3, 0.75)
+    assert report(decision(1, 101)).witness_hit_rate is None
+
+
 def test_the_json_has_the_promised_keys_and_exact_integers() -> None:
     won = decision(1, 101, gross=10**40 + 1)
     answer = json.loads(json.dumps(report(*records(won, submission(won), block(101, [ours(won)]))).as_json()))
