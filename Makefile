@@ -25,10 +25,10 @@ demo: setup ## run the whole pipeline on a local chain and a local Kafka, and pr
 	@$(BIN)/sluice demo
 
 test: setup lint types ## style, types and all tests
-	@echo "sluice test: unit and flow tests"
-	@$(PYTEST) tests/unit tests/flow -n 2 --dist loadgroup -m "not large"
-	@echo "sluice test: real Kafka, real chain, recorded data, killed processes"
-	@$(PYTEST) tests/kafka tests/chain tests/acceptance tests/chaos --durations=15
+	@echo "sluice test: unit and flow tests, recorded data"
+	@$(PYTEST) tests/unit tests/flow tests/acceptance -n 2 --dist loadgroup -m "not large"
+	@echo "sluice test: real Kafka, real chain, killed processes"
+	@$(PYTEST) tests/kafka tests/chain tests/chaos --durations=25
 
 test-fast: setup ## the unit tests without the slow ones, in under two minutes
 	@$(PYTEST) tests/unit -q -n 2 -m "not slow"
