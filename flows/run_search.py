@@ -10,10 +10,12 @@ from flows import search
 from infra.kafka.checked_sink import CheckedSink
 from infra.kafka.sequenced_source import SequencedSource
 from infra.relays.bundle_sink import BundleSink
+from infra.runtime.compiled_code import is_compiled
 from infra.runtime.drain import Drain
 from infra.runtime.metrics import serve_metrics
 from infra.runtime.run_flow import probe_broker, run_flow
 from infra.runtime.stages import StageClock, StampedSource
+from operators.search.tables import warm_up
 from operators.simulation.engines import describe
 from schemas.config import Config
 
@@ -47,6 +49,9 @@ def run_search(
     probe_broker(config.kafka)
     log.info("search on chain %d, %s", config.chain.id, mode(config))
     log.info("%s", describe(config.search.engine))
+    if not is_compiled():
+        log.info("compiling the search, once for these sources: about ten seconds")
+    warm_up()
     if (port := serve_metrics(_port(config, process_id))) is not None:
         log.info("metrics on http://127.0.0.1:%d/metrics", port)
     clock = StageClock(trace)

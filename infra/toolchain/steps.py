@@ -172,6 +172,22 @@ def _install_jars() -> None:
     replace(draft, layout.JARS)
 
 
+def _search_key() -> str:
+    sources = sorted((layout.ROOT / "operators" / "search").glob("*.py"))
+    return layout.digest(_packages_key(), *sources)
+
+
+def _compile_search() -> None:
+    """So that no flow has to: the compiler keeps its work in the cache folder (see `infra.runtime.compiled_code`)."""
+    run_logged(
+        [str(layout.venv_python()), "-P", "-c", "import flows; from operators.search.tables import warm_up; warm_up()"],
+        layout.LOGS / "setup-search.log",
+        tool_environment(),
+        layout.ROOT,
+        "Then run the same command again; a flow compiles what is missing when it starts.",
+    )
+
+
 # -------------------------------------------------------------------- files
 
 
@@ -221,4 +237,5 @@ STEPS = (
     ),
     Step("tools", "short names for the tools", _tools_key, layout.BIN / "solc", _write_tools),
     Step("jars", "Apache Kafka's jars (44 MB)", _jars_key, layout.JARS, _install_jars),
+    Step("search", "the search, compiled (about ten seconds)", _search_key, layout.CACHE / "numba", _compile_search),
 )

@@ -1,21 +1,13 @@
-"""degenbot beside us: in the rivals' environment, because it needs an older web3 than we do."""
+"""degenbot's cycles beside our search."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from infra.toolchain import rivals
 from operators.pools.uniswap_v2 import V2Pool
-
-_SCRIPT = Path(__file__).with_name("degenbot_script.py")
-#: What in our environment names modules that are not in that one.
-_OURS = ("PYTHONPATH", "ETH_HASH_BACKEND", "NUMBA_CACHE_DIR")
-_SECONDS = 600
+from tests.bench.degenbot_process import answer
 
 
 class Sweep(NamedTuple):
@@ -34,7 +26,6 @@ def sweep(
     most: int,
 ) -> list[Sweep]:
     """For each block its changed pools and cycles (by pool): what degenbot makes of them. Raises `rivals.RivalsUnavailable`."""
-    python = rivals.python()
     used = dict.fromkeys(name for _, cycles in blocks for cycle in cycles for name in cycle)
     states = {pool.address: pool for pool in pools}
     number = {name: place for place, name in enumerate(used)}
@@ -44,18 +35,8 @@ def sweep(
         "pools": [_pool(states[name]) for name in used],
         "blocks": [_block(changed, cycles, number) for changed, cycles in blocks],
     }
-    environment = {name: value for name, value in os.environ.items() if name not in _OURS}
-    try:
-        done = subprocess.run(
-            [str(python), "-P", str(_SCRIPT)], input=json.dumps(task), capture_output=True, text=True, timeout=_SECONDS,
-            env=environment, check=True,
-        )  # fmt: skip
-    except subprocess.CalledProcessError as error:
-        raise rivals.RivalsUnavailable((error.stderr.strip().splitlines() or [str(error)])[-1]) from None
-    except (subprocess.TimeoutExpired, OSError) as error:
-        raise rivals.RivalsUnavailable(str(error)) from None
-    answers: list[dict[str, Any]] = json.loads(done.stdout)
-    return [Sweep(**answer) for answer in answers]
+    answers: list[dict[str, Any]] = answer("degenbot_script.py", [json.dumps(task)])
+    return [Sweep(**found) for found in answers]
 
 
 def _text(address: bytes) -> str:
