@@ -7,44 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
 
+from operators.simulation.engine import Engine, UnknownAccounts
 from operators.simulation.hashes import EMPTY_CODE_HASH
+from operators.simulation.holdings import NATIVE, BalanceChange, Holding
 from operators.simulation.model import AccountView, BlockEnv, Transaction, Witness
+from operators.simulation.verdict import Verdict
 from schemas.opportunities import VerdictKind
 
-if TYPE_CHECKING:
-    from operators.simulation.engine import Engine, UnknownAccounts
-    from operators.simulation.verdict import Verdict
-
-#: In a token's place: the chain's own coin.
-NATIVE = b""
 #: `balanceOf(address)`.
 _BALANCE_OF = bytes.fromhex("70a08231")
 #: Who asks: an account that owns nothing and pays nothing, at the last address.
 _VIEWER = b"\xff" * 20
 _VIEW_GAS = 10_000_000
-
-
-class Holding(NamedTuple):
-    """An account's balance of a token (20 bytes, or `NATIVE`)."""
-
-    token: bytes
-    account: bytes
-
-
-class BalanceChange(NamedTuple):
-    """A holding in base units before and after a transaction; None where the state does not tell (or the token does not answer)."""
-
-    token: bytes
-    account: bytes
-    before: int | None
-    after: int | None
-
-    @property
-    def change(self) -> int | None:
-        """After less before, None where one of them is unknown."""
-        return None if self.before is None or self.after is None else self.after - self.before
 
 
 def balances_in(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from operators.simulation.balances import BalanceChange, Holding
+from operators.simulation.holdings import BalanceChange, Holding
 from schemas.logs import Log
 from schemas.opportunities import VerdictKind
 

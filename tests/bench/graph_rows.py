@@ -19,10 +19,13 @@ from statistics import median
 from operators.graph.messages import ShardInput, ShardOutput, fan_out
 from operators.graph.shard import GraphShard
 from schemas.event import Event
-from tests.bench.synthetic_market import LOGS, SyntheticMarket
+from tests.bench.pool_rows import AMOUNTS, QUOTED, V2, V3, apply_seconds, asks, quote_seconds
+from tests.bench.synthetic_market import LOGS, SyntheticMarket, logs_of
 
 #: The default of `search.shards`.
 SHARDS = 16
+#: Logs of the longer blocks that tell what one more log costs.
+LONG = 9 * LOGS
 _PATIENCE = 600
 
 
@@ -32,7 +35,8 @@ class Row:
 
     `bootstrap` for all pools from their records, `log` one log decoded, dispatched and applied alone, `block` a block of `LOGS` logs that
     changes `CHANGED` pools, `resident` the growth of the process per pool, `snapshot` the whole state as bytes, `stored` their number,
-    `resume` from those bytes to the state.
+    `resume` from those bytes to the state. `apply_v2`, `apply_v3` one log's bytes decoded and applied to its pool, nothing around it;
+    `quote_v2`, `quote_v3` one exact-input swap with the state after it. `note`: what is to be said of the row.
     """
 
     name: str
@@ -44,6 +48,11 @@ class Row:
     snapshot: float | None = None
     stored: int | None = None
     resume: float | None = None
+    apply_v2: float | None = None
+    apply_v3: float | None = None
+    quote_v2: float | None = None
+    quote_v3: float | None = None
+    note: str = ""
 
 
 #: Measures a contender on a market of this size.
@@ -103,9 +112,14 @@ def graph_shards(size: int) -> Row:
     again = Shards.resumed(stored)
     resume = time.perf_counter() - start
     assert [shard.digest for shard in again.shards] == [shard.digest for shard in graph.shards]
+    pools = {key: tracked.pool for shard in graph.shards for key, tracked in shard.pools.items()}
+    # Blocks after the last one.
+    apply = apply_seconds(pools, [logs_of(event) for event in market.blocks(64 + 45)[64 + 25 :]])
+    quote = {kind: quote_seconds(pools, asks(pools, kind, QUOTED, AMOUNTS)) for kind in (V2, V3)}
     return Row(
         "sluice", size, bootstrap=bootstrap, log=_one_log(market), block=median(seconds), resident=grown / size,
         snapshot=median(snapshot), stored=sum(map(len, stored)), resume=resume,
+        apply_v2=apply[V2], apply_v3=apply[V3], quote_v2=quote[V2], quote_v3=quote[V3],
     )  # fmt: skip
 
 
@@ -116,11 +130,11 @@ def _one_log(market: SyntheticMarket) -> float:
     graph.feed(few.start())
     for event in few.admissions():
         graph.feed(event)
-    short, long = (few.blocks(40, logs)[20:] for logs in (LOGS, 9 * LOGS))
+    short, long = (few.blocks(40, logs)[20:] for logs in (LOGS, LONG))
     for event in few.blocks(20):
         graph.feed(event)
     times = [median(_timed(lambda event=event: graph.feed(event)) for event in part) for part in (short, long)]  # type: ignore[misc]
-    return max(0.0, times[1] - times[0]) / (8 * LOGS)
+    return max(0.0, times[1] - times[0]) / (LONG - LOGS)
 
 
 def _timed(work: Callable[[], object]) -> float:

@@ -65,18 +65,11 @@ class SyntheticMarket:
         """A pool event each, from seq 1."""
         rng = random.Random(self._seed + 2)
         for seq, pool in enumerate(self.pools(), 1):
-            own, *_ = pool.slots()
-            of_tokens = (AccountSlots(t, tuple(rng.randbytes(32) for _ in range(4))) for t in pool.tokens)
-            record = PoolRecord(
-                1, seq, 0, 1, PoolOp.ADD, pool.FAMILY, pool.address, b"\x5c" * 20,
-                tuple(TokenInfo(token, "T", 18) for token in pool.tokens), packed_state(pool), b"", 1, "", "",
-                (own, *of_tokens),
-            )  # fmt: skip
-            yield Event(1, seq, EventKind.POOL, (record,))
+            yield admission(seq, pool, rng)
 
     def start(self) -> Event:
         """The block that everything is admitted on."""
-        return Event(1, 0, EventKind.BLOCK, (_header(1),))
+        return Event(1, 0, EventKind.BLOCK, (header(1),))
 
     def blocks(self, count: int, logs: int = LOGS, changed: int = CHANGED) -> list[Event]:
         """Blocks that follow on the admissions: Sync logs of pairs, Swap logs of V3 pools that stay in their range."""
@@ -89,7 +82,7 @@ class SyntheticMarket:
             entries = tuple(self._log(pool, index, rng) for index, pool in enumerate(order))
             seq = self.size + number
             found.append(
-                Event(1, seq, EventKind.BLOCK, (_header(number), LogsRecord(1, seq, 1, 2, bytes(32), entries)))
+                Event(1, seq, EventKind.BLOCK, (header(number), LogsRecord(1, seq, 1, 2, bytes(32), entries)))
             )
         return found
 
@@ -98,8 +91,27 @@ class SyntheticMarket:
         if self.is_v3(number):
             # Below the next initialised tick, so the liquidity stays.
             words = (5, -5, _Q96 + rng.getrandbits(64), _liquidity(number), 0)
-            return Log(address, (SWAP_TOPIC, bytes(32), bytes(32)), b"".join(map(_word, words)), 0, index)
-        return Log(address, (SYNC_TOPIC,), _word(rng.getrandbits(80) + 1) + _word(rng.getrandbits(80) + 1), 0, index)
+            return Log(address, (SWAP_TOPIC, bytes(32), bytes(32)), b"".join(map(word, words)), 0, index)
+        return Log(address, (SYNC_TOPIC,), word(rng.getrandbits(80) + 1) + word(rng.getrandbits(80) + 1), 0, index)
+
+
+def admission(seq: int, pool: Pool, rng: random.Random | None = None) -> Event:
+    """The event by which ingest admits a pool. `rng`: with slots of its contract and of its tokens, drawn anew; None: with none."""
+    needs: tuple[AccountSlots, ...] = ()
+    if rng is not None:
+        own, *_ = pool.slots()
+        of_tokens = (AccountSlots(token, tuple(rng.randbytes(32) for _ in range(4))) for token in pool.tokens)
+        needs = (own, *of_tokens)
+    record = PoolRecord(
+        1, seq, 0, 1, PoolOp.ADD, pool.FAMILY, pool.address, b"\x5c" * 20,
+        tuple(TokenInfo(token, "T", 18) for token in pool.tokens), packed_state(pool), b"", 1, "", "", needs,
+    )  # fmt: skip
+    return Event(1, seq, EventKind.POOL, (record,))
+
+
+def logs_of(event: Event) -> tuple[Log, ...]:
+    """The logs of a block."""
+    return tuple(log for record in event.records if isinstance(record, LogsRecord) for log in record.logs)
 
 
 def _position(number: int) -> int:
@@ -118,7 +130,8 @@ def _ticks(number: int) -> list[tuple[int, int, int]]:
     return [*below, *above]
 
 
-def _header(number: int) -> BlockRecord:
+def header(number: int) -> BlockRecord:
+    """A block of this number on the one before."""
     return msgspec.structs.replace(
         schemas.blocks.GOLDEN,
         number=number,
@@ -127,5 +140,6 @@ def _header(number: int) -> BlockRecord:
     )
 
 
-def _word(value: int) -> bytes:
+def word(value: int) -> bytes:
+    """An ABI word."""
     return value.to_bytes(32, "big", signed=value < 0)

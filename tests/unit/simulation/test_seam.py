@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from operators.simulation.balances import NATIVE, BalanceChange, Holding
 from operators.simulation.engine import Refusal
 from operators.simulation.hashes import EMPTY_CODE_HASH
+from operators.simulation.holdings import NATIVE, BalanceChange, Holding
 from operators.simulation.model import AccountView, BlockEnv, Transaction, Witness
 from operators.simulation.packed import BadPackedWitness, PackedState, pack, pack_states, unpack
 from operators.simulation.pyrevm_engine import PyrevmEngine
