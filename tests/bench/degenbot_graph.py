@@ -1,6 +1,7 @@
 """degenbot keeping a market in step, beside our graph shards: the same pools, logs and quotes, through its own public ways.
 
-It has no snapshot and no resume, so its row has none.
+It has no snapshot and no resume, so its row has none. Where its quotes are not ours (0.3.0): a V3 pool whose tick is in the last spacing of
+a bitmap word, on the way up. Its walk then begins at the end of that word, which is behind the price.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from infra.toolchain import rivals
 from operators.pools.base import Pool
 from operators.pools.concentrated import ConcentratedPool
 from operators.pools.uniswap_v2 import V2Pool
+from operators.pools.v3_math.ticks import Ticks
 from schemas.logs import Log
 from tests.bench.degenbot_process import answer
 from tests.bench.graph_rows import LONG, Row
@@ -114,8 +116,13 @@ def _pool(pool: Pool) -> dict[str, object]:
     assert isinstance(pool, ConcentratedPool)
     return {
         **known, "fee": pool.fee_pips, "spacing": pool.tick_spacing, "sqrt_price": pool.sqrt_price, "tick": pool.tick,
-        "liquidity": pool.liquidity, "ticks": list(pool.ticks),
+        "liquidity": pool.liquidity, "ticks": _ticks(pool.ticks),
     }  # fmt: skip
+
+
+def _ticks(ticks: Ticks) -> list[tuple[int, int, int]]:
+    held = (ticks.held(place) for place in range(len(ticks)))
+    return [(tick, entry.net, entry.gross) for tick, entry in zip(ticks.index, held, strict=True)]
 
 
 def _text(address: bytes) -> str:

@@ -69,7 +69,15 @@ def made(pool: dict[str, Any]) -> tuple[Any, float]:
         start = time.perf_counter()
         found: Any = GivenV2(pool["address"], fee=fee, state_block=1, verify_address=False, silent=True)
         return found, time.perf_counter() - start
-    GivenV3.given = (_FACTORY, tokens, pool["fee"], pool["spacing"], pool["sqrt_price"], pool["tick"], pool["liquidity"])
+    GivenV3.given = (
+        _FACTORY,
+        tokens,
+        pool["fee"],
+        pool["spacing"],
+        pool["sqrt_price"],
+        pool["tick"],
+        pool["liquidity"],
+    )
     ticks = {index: {"liquidity_net": net, "liquidity_gross": gross} for index, net, gross in pool["ticks"]}
     words: dict[int, int] = {}
     for index in ticks:
@@ -108,7 +116,7 @@ def resident() -> int:
 def main() -> None:
     """Make the pools, apply the blocks, quote."""
     plan = json.loads(sys.stdin.readline())
-    connection_manager.connections[_CHAIN] = object()  # type: ignore[assignment]
+    connection_manager.connections[_CHAIN] = object()
     connection_manager.set_default_chain(_CHAIN)
     manager = Erc20TokenManager(chain_id=_CHAIN)
     tokens = {name: Token(name) for name in plan["tokens"]}
@@ -123,7 +131,8 @@ def main() -> None:
         bootstrap += seconds
     del line
     grown = resident() - before
-    blocks, kinds = [], {"v2": [], "v3": []}
+    blocks = []
+    kinds: dict[str, list[float]] = {"v2": [], "v3": []}
     for number in range(2, 2 + plan["blocks"]):
         block = json.loads(sys.stdin.readline())
         logs = [(address, bytes.fromhex(data)) for address, data in block["logs"]]
@@ -147,7 +156,9 @@ def main() -> None:
     for part in json.loads(sys.stdin.readline()):
         asked = [(pools[address], tokens[token], amount) for address, token, amount in part]
         for pool, token, amount in asked:
-            pool.simulate_exact_input_swap(token, amount // 2 + 1)  # as ours has been: what both remember of ticks is there
+            pool.simulate_exact_input_swap(
+                token, amount // 2 + 1
+            )  # as ours has been: what both remember of ticks is there
         answers = []
         start = time.perf_counter()
         for pool, token, amount in asked:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from infra.toolchain import rivals
@@ -19,7 +19,7 @@ from schemas.logs import Log, LogsRecord
 from tests.acceptance.market_recordings import Recording
 from tests.bench.degenbot_graph import NAME, Step, kept
 from tests.bench.graph_rows import Shards
-from tests.bench.pool_rows import V2, V3, Ask, asks, quote_seconds
+from tests.bench.pool_rows import V2, V3, Ask, asks, kind_of, quote_seconds
 from tests.bench.synthetic_market import admission, header, word
 
 _AMOUNTS = 2
@@ -27,10 +27,14 @@ _AMOUNTS = 2
 
 @dataclass(frozen=True)
 class RecordedRow:
-    """One contender and one recording: seconds to load all pools, to advance by a block (median), and for a quote of either kind."""
+    """One contender and one recording, which begins at `block` with so many pools of either kind and goes on for `blocks`: seconds to load all
+    pools, to advance by a block (median), and for a quote of either kind."""
 
     name: str
-    recording: str
+    block: int
+    v2: int
+    v3: int
+    blocks: int
     load: float | None = None
     advance: float | None = None
     quote_v2: float | None = None
@@ -42,7 +46,7 @@ class RecordedRow:
 class Story:
     """A recording as both contenders take it. `after`: our pools at its end."""
 
-    name: str
+    block: int
     pools: Sequence[Pool]
     steps: Sequence[Step]
     after: dict[bytes, Pool]
@@ -53,6 +57,11 @@ class Story:
     def asked(self) -> int:
         """How many quotes."""
         return sum(map(len, (*self.v2, *self.v3)))
+
+    def row(self, name: str) -> RecordedRow:
+        """A contender's row, without its numbers."""
+        v2 = sum(kind_of(pool) == V2 for pool in self.pools)
+        return RecordedRow(name, self.block, v2, len(self.pools) - v2, len(self.steps))
 
 
 def story(recording: Recording) -> Story:
@@ -73,7 +82,7 @@ def story(recording: Recording) -> Story:
             after[pool.address] = pool
         steps.append(Step(logs, anew))
     v2, v3 = (asks(after, kind, len(after), _AMOUNTS) for kind in (V2, V3))
-    return Story(recording.path.name, first.pools, steps, after, v2, v3)
+    return Story(first.block, first.pools, steps, after, v2, v3)
 
 
 def ours(told: Story) -> RecordedRow:
@@ -90,9 +99,10 @@ def ours(told: Story) -> RecordedRow:
         )
         seconds.append(_fed(graph, events))
     assert {key: tracked.pool for shard in graph.shards for key, tracked in shard.pools.items()} == told.after
-    return RecordedRow(
-        "sluice", told.name, load, median(seconds), quote_seconds(told.after, told.v2), quote_seconds(told.after, told.v3)
-    )
+    return replace(
+        told.row("sluice"), load=load, advance=median(seconds), quote_v2=quote_seconds(told.after, told.v2),
+        quote_v3=quote_seconds(told.after, told.v3),
+    )  # fmt: skip
 
 
 def degenbots(told: Story) -> RecordedRow:
@@ -101,11 +111,12 @@ def degenbots(told: Story) -> RecordedRow:
     try:
         found = kept(sorted(tokens), told.pools, len(told.pools), told.steps, told.after, [*told.v2, *told.v3])
     except rivals.RivalsUnavailable as error:
-        return RecordedRow(NAME, told.name, note=f"degenbot: {error}")
+        return replace(told.row(NAME), note=f"degenbot: {error}")
     split = len(told.v2)
-    return RecordedRow(
-        NAME, told.name, found.bootstrap, median(found.blocks), median(found.quotes[:split]), median(found.quotes[split:]),
-        note=f"{told.name}: {found.equal:,} of {told.asked:,} quotes of degenbot equal to ours to the wei.",
+    return replace(
+        told.row(NAME), load=found.bootstrap, advance=median(found.blocks), quote_v2=median(found.quotes[:split]),
+        quote_v3=median(found.quotes[split:]),
+        note=f"from block {told.block}: {found.equal:,} of {told.asked:,} quotes of degenbot equal to ours to the wei.",
     )  # fmt: skip
 
 

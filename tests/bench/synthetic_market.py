@@ -81,9 +81,7 @@ class SyntheticMarket:
             order = [*chosen, *rng.choices(chosen, k=logs - changed)]
             entries = tuple(self._log(pool, index, rng) for index, pool in enumerate(order))
             seq = self.size + number
-            found.append(
-                Event(1, seq, EventKind.BLOCK, (header(number), LogsRecord(1, seq, 1, 2, bytes(32), entries)))
-            )
+            found.append(Event(1, seq, EventKind.BLOCK, (header(number), LogsRecord(1, seq, 1, 2, bytes(32), entries))))
         return found
 
     def _log(self, number: int, index: int, rng: random.Random) -> Log:
@@ -111,7 +109,7 @@ def admission(seq: int, pool: Pool, rng: random.Random | None = None) -> Event:
 
 def logs_of(event: Event) -> tuple[Log, ...]:
     """The logs of a block."""
-    return tuple(log for record in event.records if isinstance(record, LogsRecord) for log in record.logs)
+    return tuple(log for record in event.parts if isinstance(record, LogsRecord) for log in record.logs)
 
 
 def _position(number: int) -> int:

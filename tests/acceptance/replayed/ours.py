@@ -18,9 +18,9 @@ from infra.devnet.genesis import Account
 from infra.devnet.signer import Signer
 from operators.pools.base import Pool
 from operators.search.sizing import Trade, TradedHop
-from operators.simulation.holdings import Holding
 from operators.simulation.engine import Engine, Execution, UnknownAccounts
 from operators.simulation.hashes import EMPTY_CODE_HASH
+from operators.simulation.holdings import Holding
 from operators.simulation.model import AccountView, BlockEnv, Transaction, Witness
 from operators.simulation.verdict import Report, Verdict
 from schemas.config import DecideConfig
