@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 from operators.pools.base import Pool
-from operators.search.prices import WeiPrice, wei_price
+from operators.search.prices import WeiPrice, wei_prices
 
 
 class AnchorPrices:
@@ -41,8 +41,7 @@ class AnchorPrices:
     def prices(self) -> Mapping[bytes, WeiPrice]:
         """By anchor, the wrapped native token at par; an anchor without a way to it is not there."""
         if self._prices is None:
-            found = {anchor: wei_price(self._between, self._native, anchor, self._anchors) for anchor in self._anchors}
-            self._prices = {anchor: price for anchor, price in found.items() if price is not None}
+            self._prices = wei_prices(self._between, self._native, self._anchors, self._anchors)
         return self._prices
 
     def _between(self, one: bytes, other: bytes) -> Iterable[Pool]:

@@ -13,6 +13,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from operators.pools.base import Pool, QuoteRefused
+from operators.pools.uniswap_v2 import V2Pool
 
 #: The tradable pools between two tokens, in any order.
 PoolsBetween = Callable[[bytes, bytes], Iterable[Pool]]
@@ -47,28 +48,42 @@ class _Way(NamedTuple):
     depth_wei: int
     pools: tuple[tuple[Pool, bytes], ...]
 
-    @property
-    def order(self) -> tuple[int, int, tuple[bytes, ...]]:
-        """Deepest first, then fewer pools, then their addresses."""
-        return -self.depth_wei, len(self.pools), tuple(pool.address for pool, _ in self.pools)
+
+def _order(way: _Way) -> tuple[int, int, tuple[bytes, ...]]:
+    """Deepest first, then fewer pools, then their addresses."""
+    return -way.depth_wei, len(way.pools), tuple(pool.address for pool, _ in way.pools)
 
 
 def wei_price(between: PoolsBetween, native: bytes, token: bytes, hubs: Sequence[bytes] = ()) -> WeiPrice | None:
     """What wei are worth in `token`; None (unpriced) where no way leads to it and back. `native` is the wrapped native token, `hubs` the tokens
-    that a way may lead through. Neither the order of pools nor that of hubs makes a difference."""
-    if token == native:
-        return PAR
+    that a way may lead through: to each of them by its deepest pool. Neither the order of pools nor that of hubs makes a difference."""
+    return wei_prices(between, native, [token], hubs).get(token)
+
+
+def wei_prices(
+    between: PoolsBetween, native: bytes, tokens: Iterable[bytes], hubs: Sequence[bytes]
+) -> dict[bytes, WeiPrice]:
+    """`wei_price` of several tokens; those without a price are left out."""
+    wanted = dict.fromkeys(tokens)
     start = _Way(PROBE_WEI, 0, ())
-    ways = list(_on(between, start, native, token))
-    for hub in dict.fromkeys(hubs):
-        if hub not in (native, token):
-            for first in _on(between, start, native, hub):
-                ways += _on(between, first, hub, token)
-    for way in sorted(ways, key=lambda way: way.order):
-        wei = _back(way, token)
-        if wei > 0:
-            return WeiPrice(way.amount, wei)
-    return None
+    direct = {
+        token: sorted(_on(between, start, native, token), key=_order)
+        for token in dict.fromkeys((*wanted, *hubs))
+        if token != native
+    }
+    found = {}
+    for token in wanted:
+        if token == native:
+            found[token] = PAR
+            continue
+        ways = list(direct[token])
+        for hub in dict.fromkeys(hubs):
+            if hub not in (native, token) and direct[hub]:
+                ways += _on(between, direct[hub][0], hub, token)
+        priced = (WeiPrice(way.amount, wei) for way in sorted(ways, key=_order) if (wei := _back(way, token)) > 0)
+        if (price := next(priced, None)) is not None:
+            found[token] = price
+    return found
 
 
 def pools_between(pools: Iterable[Pool]) -> PoolsBetween:
@@ -87,8 +102,7 @@ def _on(between: PoolsBetween, way: _Way, token_in: bytes, token_out: bytes) -> 
         if any(pool.address == other.address for other, _ in way.pools):
             continue
         try:
-            once = pool.quote(token_in, way.amount, token_out).amount_out
-            twice = pool.quote(token_in, 2 * way.amount, token_out).amount_out
+            once, twice = _paid(pool, token_in, token_out, way.amount)
         except QuoteRefused:
             continue
         if once < 1 or twice <= once:
@@ -97,6 +111,18 @@ def _on(between: PoolsBetween, way: _Way, token_in: bytes, token_out: bytes) -> 
         depth = PROBE_WEI * 2 * (twice - once) // max(2 * once - twice, 1)
         depth = min(depth, way.depth_wei) if way.pools else depth
         yield _Way(once, depth, (*way.pools, (pool, token_in)))
+
+
+def _paid(pool: Pool, token_in: bytes, token_out: bytes, amount: int) -> tuple[int, int]:
+    """What the pool pays for an amount and for twice as much. Raises `QuoteRefused`."""
+    if isinstance(pool, V2Pool):
+        # The same integers without the states that quotes bring along: this is asked of every pool between anchors in every block.
+        curve = pool.constant_product(token_in, token_out)
+        return (curve.out(amount), curve.out(2 * amount)) if 2 * amount <= curve.max_in else (0, 0)
+    return (
+        pool.quote(token_in, amount, token_out).amount_out,
+        pool.quote(token_in, 2 * amount, token_out).amount_out,
+    )
 
 
 def _back(way: _Way, token: bytes) -> int:

@@ -1,7 +1,8 @@
 """degenbot keeping a market in step, beside our graph shards: the same pools, logs and quotes, through its own public ways.
 
-It has no snapshot and no resume, so its row has none. Where its quotes are not ours (0.3.0): a V3 pool whose tick is in the last spacing of
-a bitmap word, on the way up. Its walk then begins at the end of that word, which is behind the price.
+Its pools can be pickled to calculate elsewhere, but come back without lock and history and take no update: that is no resume, so its row has
+none. Where its quotes are not ours (0.3.0): a V3 pool whose tick is in the last spacing of a bitmap word, on the way up. Its walk then begins
+at the end of that word, which is behind the price.
 """
 
 from __future__ import annotations

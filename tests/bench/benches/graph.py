@@ -86,8 +86,8 @@ def run(settings: Settings) -> Result:
         "one pool: its log's bytes decoded and applied, with nothing around it; one exact-input swap quoted with the state after it, of up to a "
         "thousandth of a side, no two alike, the ticks around the price visited before. Medians.",
         "degenbot: its own constructors with the reads answered from memory, logs decoded by eth_abi into external_update, quotes by "
-        "simulate_exact_input_swap. Its block is the logs alone: it has no digest, no slots for a simulation and no answers. It has no snapshot "
-        "of its pools and so no resume: \u2013. Where "
+        "simulate_exact_input_swap. Its block is the logs alone: it has no digest, no slots for a simulation and no answers. Pickled, its "
+        "pools lose lock and history and take no update, so there is no resume (\u2013). Where "
         "its quotes are not ours, a V3 pool stands in the last tick spacing of a bitmap word and trades upwards: its walk begins behind the price.",
         "codes: all, as after a start or a resume; and the one key that a new code touches. An event without codes stores none.",
     ]
