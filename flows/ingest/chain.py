@@ -165,7 +165,7 @@ class ChainFollower:
         seen = self._feeds.first_seen(link.hash)
         facts = await gather_block(self._node, header, self._watch(header))
         sources = self._state.log_sources
-        logs = tuple([entry for entry in blocks.logs_of(facts.mined, sources) if sources.wants(entry)])
+        logs = tuple([entry for entry in blocks.logs_of(facts.mined, sources, sources.topics) if sources.wants(entry)])
         records = block_records(self._desk.chain, facts, logs, seen)
         held = self._pools.held_behind(reverts)
         drafts = [Draft((revert_record(old, seen),)) for old in reverts]

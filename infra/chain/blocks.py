@@ -52,8 +52,13 @@ class Mined(msgspec.Struct, frozen=True):
         return tuple([_log(one, hexes.address(one.address), self.tx_index, place, topics) for place, one in placed])
 
 
-def logs_of(mined: Iterable[Mined], sources: Container[bytes]) -> list[Log]:
-    """The logs of these contracts, in the block's order. Raises `NodeLied(malformed)` where one of them is, or where any address is."""
+def logs_of(
+    mined: Iterable[Mined], sources: Container[bytes], first_topics: Container[bytes] | None = None
+) -> list[Log]:
+    """The logs of these contracts, in the block's order; with `first_topics`, those that begin with one of them.
+
+    Raises `NodeLied(malformed)` where one of them is, or where any address is.
+    """
 
     def source(text: str) -> bytes:
         address = hexes.address(text)
@@ -65,6 +70,7 @@ def logs_of(mined: Iterable[Mined], sources: Container[bytes]) -> list[Log]:
         for one in mined
         for place, answer in enumerate(one.answers, one.first_log)
         if (address := addresses[answer.address])
+        and (first_topics is None or (answer.topics and topics[answer.topics[0]] in first_topics))
     ]
 
 

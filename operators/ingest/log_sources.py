@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
 
-from operators.pools import FAMILIES, by_topic
+from operators.pools import FAMILIES, LOG_TOPICS, by_topic
 from operators.pools.base import ALL_POOLS, BadLog, Pool
 from schemas.config import FactoryConfig
 from schemas.logs import Log
@@ -19,6 +19,8 @@ class LogSources:
         for factory in factories:
             known = self._announcements.get(factory.address, frozenset())
             self._announcements[factory.address] = known | frozenset(FAMILIES[factory.family].FACTORY_TOPICS)
+        #: First topics of all logs that may be recorded: what some family listens to, and announcements.
+        self.topics: frozenset[bytes] = frozenset(LOG_TOPICS).union(*self._announcements.values())
         self._sources: dict[bytes, tuple[bytes, ...]] = {}
         self._pools: dict[bytes, dict[bytes, None]] = {}
 
@@ -42,13 +44,13 @@ class LogSources:
         return address in self._pools or address in self._announcements
 
     def wants(self, log: Log) -> bool:
-        """Whether a log is to be recorded: a factory's announcement, any log of a pool's own contract, and of a contract that pools
-        share what is about one of them or about all."""
+        """Whether a log is to be recorded: a factory's announcement, and of what some family listens to all that a pool's own contract says,
+        and of a contract that pools share what is about one of them or about all."""
         topic = log.topics[0] if log.topics else b""
         if topic in self._announcements.get(log.address, ()):
             return True
         pools = self._pools.get(log.address)
-        if pools is None:
+        if pools is None or topic not in self.topics:
             return False
         return log.address in pools or any(_is_about(family, log, pools) for family in by_topic(topic))
 

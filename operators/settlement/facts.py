@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from operators.graph.dispatch import keys_of
 from schemas.blocks import BlockOp, BlockRecord
 from schemas.event import Event
 from schemas.logs import Log, LogsRecord
@@ -100,7 +101,7 @@ def block_facts(event: Event, anchors: Sequence[bytes], accounts: frozenset[byte
         block.hash,
         block.base_fee,
         tuple(own),
-        pack_moves((log.tx_index, log.address) for log in logs.logs) if logs else b"",
+        pack_moves((log.tx_index, key) for log in logs.logs for key in keys_of(log) if key) if logs else b"",
         b"".join(tx_hash[:PREFIX] for tx_hash in block.tx_hashes),
     )
 

@@ -14,11 +14,16 @@ from operators.pools.base import QuoteRefused
 from operators.pools.concentrated_storage import mapped, slot_key
 from operators.pools.uniswap_v3 import V3Pool
 from operators.pools.v3_math.tick_math import sqrt_price_at
+from operators.simulation.revm_engine import available
 from tests.acceptance.replayed.concentrated import OUT_OF_RECORD, Recorded, bounded, recorded_pool
 from tests.acceptance.replayed.ours import Ours
 from tests.acceptance.result import ABSENT, SuiteResult
 from tests.acceptance.suites import arbs, backruns
 from tests.shared_data import needs_data, recorded
+
+needs_revm = pytest.mark.skipif(
+    not available(), reason="the extension sluice_evm is not built: blocks cannot be executed"
+)
 
 ARBS = "derived/observed_atomic_arbs.json.xz"
 BUNDLE = "risechain__pevm/eth_15537394.json.xz"  # of 80 transactions and three V3 pools, with one arbitrage
@@ -111,6 +116,7 @@ def recorded_arb() -> dict[str, Any]:
 
 
 @needs_data
+@needs_revm
 def test_an_arbitrage_is_found_again(tmp_path: Path) -> None:
     put(tmp_path, "arbs.json", [recorded_arb(), recorded_arb() | {"tx": "0x" + "11" * 32}])
     put(tmp_path, "block.json", recorded(BUNDLE))
@@ -118,6 +124,7 @@ def test_an_arbitrage_is_found_again(tmp_path: Path) -> None:
 
 
 @needs_data
+@needs_revm
 def test_a_gain_that_no_route_brings_is_found(tmp_path: Path) -> None:
     arb = recorded_arb()
     arb["net_gain"] = {token: str(int(amount) * 2) for token, amount in arb["net_gain"].items()}
@@ -127,6 +134,7 @@ def test_a_gain_that_no_route_brings_is_found(tmp_path: Path) -> None:
 
 
 @needs_data
+@needs_revm
 def test_why_an_arbitrage_cannot_be_found_is_said(tmp_path: Path) -> None:
     arb = recorded_arb()
     arb["swaps"][0]["pool"] = "0x" + "22" * 20
@@ -142,12 +150,14 @@ def behind_the_block(folder: Path) -> SuiteResult:
 
 
 @needs_data
+@needs_revm
 @pytest.mark.chain
 def test_a_backrun_is_the_same_on_a_node(tmp_path: Path) -> None:
     assert behind_the_block(tmp_path).to_json() == {"cases": 1, "exact": 1, "refused": {}, "wrong": 0}
 
 
 @needs_data
+@needs_revm
 @pytest.mark.chain
 def test_a_node_that_earns_something_else_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # On the node, the executor is code that does nothing.

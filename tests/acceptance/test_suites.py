@@ -28,6 +28,8 @@ def test_suite_on_the_recorded_data(name: str, monkeypatch: pytest.MonkeyPatch) 
     result = run(DATA)
     assert not result.absent, f"nothing for suite {name} in the recorded data"
     assert result.wrong == 0, result.failures
+    if set(result.refused) == {"revm_not_built"}:
+        pytest.skip(f"suite {name} executes whole blocks: the extension sluice_evm is not built")
     assert result.exact > 0
     assert result.cases == result.exact + sum(result.refused.values()) + result.wrong
 

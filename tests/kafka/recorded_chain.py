@@ -70,7 +70,7 @@ class RecordedChain:
         mined = check_receipts(header, msgspec.convert(receipts, list[ReceiptAnswer]))
         owner = AccountState(self._config.executor.owner, number, (10**19).to_bytes(32, "big"), EMPTY_CODE_HASH, b"")
         facts = BlockFacts(header, mined, (), State((owner,), {}))
-        logs = tuple(log for log in logs_of(mined, self._sources) if self._sources.wants(log))
+        logs = tuple(log for log in logs_of(mined, self._sources, self._sources.topics) if self._sources.wants(log))
         return block_records(self._chain, facts, logs, 1)
 
     def _record(self, number: int) -> BlockRecord:

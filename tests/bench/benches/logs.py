@@ -154,7 +154,7 @@ class _Stages:
         marks.append(_now())
         mined = check_receipts(case.header, receipts or ())
         marks.append(_now())
-        logs = tuple([log for log in logs_of(mined, sources) if sources.wants(log)])
+        logs = tuple([log for log in logs_of(mined, sources, sources.topics) if sources.wants(log)])
         marks.append(_now())
         messages = [message for _, message in fan_out(_event(1, case.header.hash, logs), len(shards))]
         marks.append(_now())

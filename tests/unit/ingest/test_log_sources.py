@@ -1,4 +1,4 @@
-"""Which logs the log records: all of a pool's own contract, and of a contract that pools share only theirs."""
+"""Which logs the log records: what families read of a pool's own contract, and of a contract that pools share only theirs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.ingest.log_sources import LogSources
-from operators.pools.uniswap_v2 import PAIR_CREATED_TOPIC
+from operators.pools.uniswap_v2 import PAIR_CREATED_TOPIC, SYNC_TOPIC
 from operators.pools.uniswap_v4 import INITIALIZE_TOPIC, SWAP_TOPIC, pool_key
 from schemas.config import FactoryConfig
 from schemas.logs import Log
@@ -20,13 +20,18 @@ def log(address: bytes, *topics: bytes) -> Log:
     return Log(address=address, topics=topics, data=b"", tx_index=0, log_index=0)
 
 
-def test_a_pool_of_its_own_contract_is_recorded_whole() -> None:
+def test_of_a_pools_own_contract_all_that_some_family_reads() -> None:
     sources = LogSources()
     sources.put(PAIR, (PAIR,))
-    assert sources.wants(log(PAIR, TRANSFER)) and sources.wants(log(PAIR))
-    assert not sources.wants(log(FACTORY, TRANSFER))
+    assert sources.wants(log(PAIR, SYNC_TOPIC)) and sources.wants(log(PAIR, SWAP_TOPIC))
+    assert not sources.wants(log(PAIR, TRANSFER)) and not sources.wants(log(PAIR))
+    assert not sources.wants(log(FACTORY, SYNC_TOPIC))
     sources.drop(PAIR)
-    assert not sources.wants(log(PAIR, TRANSFER)) and PAIR not in sources
+    assert not sources.wants(log(PAIR, SYNC_TOPIC)) and PAIR not in sources
+
+
+def test_the_topics_are_those_of_all_that_may_be_wanted() -> None:
+    assert {SYNC_TOPIC, SWAP_TOPIC} <= LogSources().topics and TRANSFER not in LogSources().topics
 
 
 def test_of_a_singleton_only_what_concerns_tracked_pools() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from operators.pools.uniswap_v2 import SYNC_TOPIC
 from operators.settlement.core import SettlementSettings, SettlementShard
 from operators.settlement.facts import TRANSFER, BlockFacts, block_facts
 from operators.settlement.step import Cancel, routed
@@ -156,7 +157,7 @@ def block_event(
     )  # fmt: skip
     if op is BlockOp.REVERT:
         return assemble((head,))
-    logs = tuple(Log(pool, (h("sync"),), b"", index, 0) for index, t in enumerate(txs) for pool in t.pools)
+    logs = tuple(Log(pool, (SYNC_TOPIC,), b"", index, 0) for index, t in enumerate(txs) for pool in t.pools)
     price = base_fee + TIP_PER_GAS
     receipts = tuple(Receipt(t.hash, t.sender, EXECUTOR, t.status, t.gas, Wide(price)) for t in txs)
     watched = tuple(_watched(t, index, price) for index, t in enumerate(txs) if t.sender == OWNER)
