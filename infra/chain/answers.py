@@ -34,7 +34,6 @@ class LogAnswer(Answer, frozen=True):
     data: str
     block_number: str | None = None
     block_hash: str | None = None
-    transaction_hash: str | None = None
     transaction_index: str | None = None
     log_index: str | None = None
     removed: bool = False
