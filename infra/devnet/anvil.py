@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
 from infra.devnet.node import Node
 from infra.runtime.child import ChildProcess
+from infra.runtime.ports import free_port
 from infra.toolchain import paths
 
 # Pinned: anvil's own default moves with every release (1.7.1 starts with the second fork after Prague).
@@ -119,11 +119,3 @@ class Anvil:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def free_port() -> int:
-    """A TCP port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

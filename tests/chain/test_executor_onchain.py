@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +9,7 @@ from web3 import Web3
 
 from contracts.executor import EXPECTED_IDLE, EXPECTED_SLOT, decode_execute, encode_execute, runtime_code
 from infra.runtime.child import ChildProcess
+from infra.runtime.ports import free_port
 from infra.toolchain import paths
 from tests.chain.executor_market import ETHER, Market
 
@@ -26,9 +26,7 @@ GAS_CEILING = {
 
 @pytest.fixture(scope="module", params=list(GAS_CEILING))
 def market(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     argv = [str(paths.anvil()), "--port", str(port), "--hardfork", request.param, "--silent"]
     url = f"http://127.0.0.1:{port}"
     with ChildProcess("anvil", argv, tmp_path_factory.mktemp("anvil") / "anvil.log") as anvil:

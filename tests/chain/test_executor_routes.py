@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import socket
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -11,6 +10,7 @@ from web3 import Web3
 
 from contracts.executor import AnyHop, decode_execute, encode_execute
 from infra.runtime.child import ChildProcess
+from infra.runtime.ports import free_port
 from infra.toolchain import paths
 from tests.chain.route_market import DOLLAR, USDC, USDE, WETH, Edge, RouteMarket
 from tests.shared_data import needs_data
@@ -36,9 +36,7 @@ _IN = 1000 * DOLLAR[WETH]
 
 @pytest.fixture(scope="module")
 def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RouteMarket]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     argv = [str(paths.anvil()), "--port", str(port), "--hardfork", "prague", "--silent"]
     url = f"http://127.0.0.1:{port}"
     with ChildProcess("anvil", argv, tmp_path_factory.mktemp("anvil") / "anvil.log") as anvil:
