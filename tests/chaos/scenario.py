@@ -40,6 +40,7 @@ class Scenario:
         seed: int,
         search_processes: int = 1,
         interval_s: float = INTERVAL_S,
+        with_v3: bool = False,
     ) -> None:
         """`seed` is that of the market, the users and of every random moment; `SLUICE_CHAOS_SEED` in the environment is added to it, to
         try other moments. Without a `broker` the world has its own."""
@@ -54,6 +55,7 @@ class Scenario:
             broker=broker,
             topic_prefix=f"chaos{seed}.{time.time_ns()}.",
             search_processes=search_processes,
+            with_v3=with_v3,
         )
         self.interval_s = interval_s
         self.built: list[BuiltBlock] = []

@@ -21,7 +21,7 @@ KILLS_AT_WORK, KILLS_ANYWHERE = 7, 3
 
 @pytest.mark.timeout(400)
 def test_ten_kills_of_each_flow_lose_and_double_nothing(tmp_path: Path, broker: LocalBroker) -> None:
-    with Scenario(tmp_path, broker, seed=SEED) as scenario:
+    with Scenario(tmp_path, broker, seed=SEED, with_v3=True) as scenario:
         kills = [
             ((name,), at_work) for name in FLOWS for at_work in (True,) * KILLS_AT_WORK + (False,) * KILLS_ANYWHERE
         ]

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.chain, pytest.mark.kafka]
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, broker: LocalBroker) -> Iterator[World]:
     with World(
-        tmp_path_factory.mktemp("start"), seed=33, broker=broker, topic_prefix="chaos33.", live=False
+        tmp_path_factory.mktemp("start"), seed=33, broker=broker, topic_prefix="chaos33.", live=False, with_v3=False
     ) as running:
         clock = running.devnet.clock(0.01)
         for _ in range(8):

@@ -26,7 +26,7 @@ SEED = 36
 @pytest.fixture(scope="module")
 def scenario(tmp_path_factory: pytest.TempPathFactory, broker: LocalBroker) -> Iterator[Scenario]:
     """A market in which a flow of two processes has been at work, ended by SIGKILL in the middle and at the end by a drain."""
-    with Scenario(tmp_path_factory.mktemp("replay"), broker, seed=SEED, search_processes=2) as running:
+    with Scenario(tmp_path_factory.mktemp("replay"), broker, seed=SEED, search_processes=2, with_v3=True) as running:
         with running.traffic():
             running.sleep(6, 7)
             running.kill(("search",))
