@@ -80,7 +80,7 @@ class AuditJudge:
             told = f"the node no longer has the state of block {self._pruned}"
             return not_audited(due, AuditResult.NODE_CANNOT, Cannot.STATE_PRUNED.value, told)
         if due.targets is None:
-            told = "what comes before its target is told of chosen opportunities only"
+            told = "a transaction that it follows was announced too long ago"
             return not_audited(due, AuditResult.NODE_CANNOT, TARGETS_UNKNOWN, told)
         executor = self._config.executor
         block = NextBlock(

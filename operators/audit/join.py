@@ -6,22 +6,22 @@ opportunity for an event that is done with is a repetition.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from operators.audit.messages import Due, Head, Tick
 from operators.audit.sampling import sampled, threshold
+from operators.audit.targets import RecentTargets
 from operators.market.heads import Heads
 from schemas.blocks import BlockOp, BlockRecord
 from schemas.control import ControlRecord
-from schemas.decisions import DecisionRecord, Target
+from schemas.decisions import DecisionRecord
 from schemas.event import Event
 from schemas.opportunities import OpportunityRecord
 from schemas.pending import PendingRecord
 from schemas.topics import topic
 
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,6 @@ class _Case:
     considered: int | None = None
     chosen: bytes = b""
     data: bytes = b""
-    targets: tuple[Target, ...] = ()
     seen: dict[bytes, None] = field(default_factory=dict)
     sample: list[OpportunityRecord] = field(default_factory=list)
 
@@ -50,15 +49,11 @@ class _Case:
         return self.considered is not None and len(self.seen) >= self.considered
 
 
-#: The head an event's opportunities stand on, and the hash and bytes of its pending transaction (empty: none).
-_Context = tuple[Head, bytes, bytes]
-
-
 class Join:
     """Pure state machine of one chain."""
 
     def __init__(self, settings: JoinSettings, state: tuple[Any, ...] | None = None) -> None:
-        version, heads, next_seq, contexts, cases = state or (SNAPSHOT_VERSION, (), 0, (), ())
+        version, heads, next_seq, contexts, cases, targets = state or (SNAPSHOT_VERSION, (), 0, (), (), ())
         if version != SNAPSHOT_VERSION:
             raise ValueError(f"audit snapshot of version {version}, this code reads {SNAPSHOT_VERSION}")
         self._chain_id = settings.chain_id
@@ -66,8 +61,10 @@ class Join:
         self._heads = Heads(settings.chain_id, settings.fork, settings.block_seconds, heads)
         #: Events below it have been taken.
         self._next_seq: int = next_seq
-        self._contexts: dict[int, _Context] = {seq: (Head(*head), *target) for seq, head, *target in contexts}
+        #: The heads that the opportunities of events stand on.
+        self._contexts: dict[int, Head] = {seq: Head(*head) for seq, head in contexts}
         self._cases: dict[int, _Case] = {seq: _case_from_plain(plain) for seq, plain in cases}
+        self._targets = RecentTargets(state=targets)
 
     def snapshot(self) -> tuple[Any, ...]:
         """Versioned plain data."""
@@ -75,8 +72,9 @@ class Join:
             SNAPSHOT_VERSION,
             self._heads.snapshot(),
             self._next_seq,
-            tuple((seq, tuple(head), *target) for seq, (head, *target) in self._contexts.items()),
+            tuple((seq, tuple(head)) for seq, head in self._contexts.items()),
             tuple((seq, _case_to_plain(case)) for seq, case in self._cases.items()),
+            self._targets.snapshot(),
         )
 
     @property
@@ -98,6 +96,8 @@ class Join:
             self._heads.move(part)
             if part.op is BlockOp.APPLY:
                 out.append(Tick(part.number))
+        elif isinstance(part, PendingRecord):
+            self._targets.put(part.hash, part.raw)
         context = self._context(event)
         if context is None:
             # Nothing is searched here, so nothing can be said about it that needs an audit.
@@ -106,15 +106,14 @@ class Join:
         self._contexts[event.seq] = context
         return out + self._settled(event.seq)
 
-    def _context(self, event: Event) -> _Context | None:
+    def _context(self, event: Event) -> Head | None:
         part, block = event.parts[0], self._heads.head
         if block is None or isinstance(part, ControlRecord):
             return None
         if isinstance(part, BlockRecord) and part.op is not BlockOp.APPLY:
             return None
         env = self._heads.next_env()
-        head = Head(block.hash, block.number, env.timestamp, env.base_fee, env.gas_limit, env.coinbase)
-        return (head, part.hash, part.raw) if isinstance(part, PendingRecord) else (head, b"", b"")
+        return Head(block.hash, block.number, env.timestamp, env.base_fee, env.gas_limit, env.coinbase)
 
     def on_record(self, record: OpportunityRecord | DecisionRecord) -> list[Due | Tick]:
         """Take what the search said, and give out the event's opportunities once all is there."""
@@ -125,7 +124,8 @@ class Join:
             case.considered = record.considered
             if record.chosen is not None:
                 case.chosen, case.data = record.chosen.opportunity_id, record.chosen.data
-                case.targets = record.chosen.targets
+                for target in record.chosen.targets:
+                    self._targets.put(target.hash, target.raw)
         elif record.id not in case.seen:
             case.seen[record.id] = None
             if sampled(record.id, self._below):
@@ -136,33 +136,22 @@ class Join:
         case = self._cases.get(seq)
         if case is None or seq not in self._contexts or not case.complete:
             return []
-        head, target, raw = self._contexts.pop(seq)
+        head = self._contexts.pop(seq)
         del self._cases[seq]
         due: list[Due | Tick] = []
         for opportunity in sorted(case.sample, key=lambda o: o.index):
             chosen = opportunity.id == case.chosen
-            known = case.targets or (Target(target, raw),)
-            due.append(Due(opportunity, head, _targets(opportunity, known), chosen, case.data if chosen else b""))
+            follows = (*opportunity.preceding, opportunity.target) if opportunity.target else ()
+            due.append(Due(opportunity, head, self._targets.all_of(follows), chosen, case.data if chosen else b""))
         return due
-
-
-def _targets(opportunity: OpportunityRecord, known: Sequence[Target]) -> tuple[bytes, ...] | None:
-    """The bytes of all that an opportunity follows, where they are among the first that are known."""
-    if not opportunity.target:
-        return ()
-    wanted = (*opportunity.preceding, opportunity.target)
-    first = known[: len(wanted)]
-    return tuple(one.raw for one in first) if tuple(one.hash for one in first) == wanted else None
 
 
 def _case_to_plain(case: _Case) -> tuple[Any, ...]:
     encode = topic(OpportunityRecord.TOPIC).codec.encode
-    targets = tuple((target.hash, target.raw) for target in case.targets)
-    return case.considered, case.chosen, case.data, targets, tuple(case.seen), tuple(encode(o) for o in case.sample)
+    return case.considered, case.chosen, case.data, tuple(case.seen), tuple(encode(o) for o in case.sample)
 
 
 def _case_from_plain(plain: tuple[Any, ...]) -> _Case:
-    considered, chosen, data, targets, seen, sample = plain
+    considered, chosen, data, seen, sample = plain
     decode = topic(OpportunityRecord.TOPIC).codec.decode
-    known = tuple(Target(tx_hash, raw) for tx_hash, raw in targets)
-    return _Case(considered, chosen, data, known, dict.fromkeys(seen), [decode(encoded) for encoded in sample])
+    return _Case(considered, chosen, data, dict.fromkeys(seen), [decode(encoded) for encoded in sample])

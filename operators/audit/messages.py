@@ -21,9 +21,8 @@ class Head(NamedTuple):
 
 
 class Due(NamedTuple):
-    """A sampled opportunity with all that a judge needs. `targets`: the signed transactions it follows, in order; None where the log does
-    not tell all of them. `data`: the
-    calldata, where the decision tells it, else empty. `doubt`: what differed when the node was asked first, empty if it was not."""
+    """A sampled opportunity with all that a judge needs. `targets`: the signed transactions it follows, in order; None where one of
+    them was announced too long ago. `data`: the calldata, where the decision tells it, else empty. `doubt`: what differed when the node was asked first, empty if it was not."""
 
     opportunity: OpportunityRecord
     head: Head

@@ -335,7 +335,7 @@ def test_a_head_that_is_gone(world: World) -> None:
     node.call("anvil_reorg", depth, [])
     found = audits(audited(world.config, patience_blocks=0))
     gone = {key for key, audit in found.items() if audit.head_number > tip - depth}
-    assert gone and {found[key].result for key in gone} == {R.HEAD_GONE}
+    assert gone and {(found[key].result, found[key].cause) for key in gone} == {(R.HEAD_GONE, "head_unknown")}
     assert all(found[key].node_verdict is NodeVerdict.NONE for key in gone)
     # The block the new ones stand on is left out: anvil gives its successor a base fee that no rule gives it.
     assert {a.result for a in found.values() if a.head_number < tip - depth} <= {R.EQUAL, R.ENGINE_REFUSED}

@@ -60,8 +60,8 @@ def block(seq: int, number: int, op: BlockOp = BlockOp.APPLY, fork: int = 0, par
     return assemble((record,))
 
 
-def pending_event(seq: int, raw: bytes = b"\x02raw") -> Event:
-    return assemble((msgspec.structs.replace(pending.GOLDEN, chain=CHAIN, seq=seq, parts=1, raw=raw),))
+def pending_event(seq: int, raw: bytes = b"\x02raw", tx_hash: bytes = pending.GOLDEN.hash) -> Event:
+    return assemble((msgspec.structs.replace(pending.GOLDEN, chain=CHAIN, seq=seq, parts=1, raw=raw, hash=tx_hash),))
 
 
 def due(made: OpportunityRecord | None = None, head: Head = HEAD, chosen: bool = False) -> Due:

@@ -11,6 +11,7 @@ import pytest
 
 from operators.audit.join import Join, JoinSettings
 from operators.audit.messages import Due, Tick
+from operators.audit.targets import RecentTargets
 from operators.market.heads import Heads
 from schemas.blocks import BlockOp, BlockRecord
 from schemas.decisions import DecisionRecord, Target
@@ -46,16 +47,32 @@ def test_every_order_gives_the_same() -> None:
         assert (join.events_ahead, join.records_ahead) == (1, 0)  # event 0 has no decision yet
 
 
-def test_what_comes_before_a_target_is_known_where_the_decision_tells_it() -> None:
-    first, second = Target(hash=b"\x01" * 32, raw=b"first"), Target(hash=opportunity(1).target, raw=b"second")
-    alone, behind = opportunity(1, 0, target=first.hash), opportunity(1, 1, preceding=(first.hash,))
-    for targets, told in (((first, second), [(b"first",), (b"first", b"second")]), ((), [None, None])):
+def test_what_comes_before_a_target_is_known_chosen_or_not() -> None:
+    """From its own event, however long ago within the capacity; from the decision where this flow started after it; else it is not told."""
+    first, target = b"\x01" * 32, opportunity(1).target
+    behind = opportunity(2, preceding=(first,))
+    whole = (Target(hash=first, raw=b"first"), Target(hash=target, raw=b"second"))
+    announced = [pending_event(0, b"first", first), pending_event(1, b"other", b"\x07" * 32)]
+    cases: tuple[tuple[list[Event], DecisionRecord, tuple[bytes, ...] | None], ...] = (
+        (announced, decision(2, 1), (b"first", b"second")),
+        ([], decision(2, 1, behind, whole), (b"first", b"second")),
+        ([], decision(2, 1), None),
+    )
+    for events, made, told in cases:
         join = Join(SETTINGS)
-        join.on_event(block(0, 100))
-        made = decision(1, 2, behind if targets else None, targets)
-        found = dues(feed(join, [pending_event(1, b"second"), alone, behind, made]))
-        assert [d.targets for d in found] == told
+        feed(join, [block(0, 100), *events])
+        join = Join(SETTINGS, join.snapshot())
+        (due,) = dues(feed(join, [pending_event(2, b"second"), behind, made]))
+        assert due.targets == told
         assert Join(SETTINGS, join.snapshot()).snapshot() == join.snapshot()
+
+
+def test_the_oldest_targets_are_forgotten_first() -> None:
+    recent = RecentTargets(capacity=2)
+    for name in (b"a", b"b", b"a", b"c"):
+        recent.put(name, name * 3)
+    assert recent.all_of((b"a", b"c")) == (b"aaa", b"ccc") and recent.all_of((b"b", b"c")) is None
+    assert RecentTargets(2, recent.snapshot()).snapshot() == recent.snapshot() == ((b"a", b"aaa"), (b"c", b"ccc"))
 
 
 def test_the_head_is_the_searchs_own() -> None:
@@ -137,4 +154,4 @@ def test_a_restart_anywhere_changes_nothing(seed: int) -> None:
 
 def test_an_older_snapshot_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="audit snapshot of version 0"):
-        Join(SETTINGS, (0, (), 0, (), ()))
+        Join(SETTINGS, (0, (), 0, (), (), ()))
