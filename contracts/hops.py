@@ -25,6 +25,8 @@ class EncodingReason(StrEnum):
 
     #: Fewer than two hops or more than eight.
     HOP_COUNT = "hop_count"
+    #: Fewer than two cycles together, or more than 32.
+    CALL_COUNT = "call_count"
     #: An address or a pool id of the wrong length.
     BAD_ADDRESS = "bad_address"
     #: An amount of zero or outside uint128.

@@ -20,7 +20,8 @@ from contracts.executor import (
     encode_execute,
 )
 from contracts.executor import Hop as ExecutorHop
-from operators.market.react import EncodeCall, NotEncodable
+from contracts.several import encode_all
+from operators.market.candidates import Cycle, EncodeCall, NotEncodable
 from operators.pools.balancer_v2 import VaultPool, WeightedPool
 from operators.pools.balancer_v2_stable import StablePool
 from operators.pools.base import Pool
@@ -83,19 +84,24 @@ def executor_hop(hop: Hop, pool: Pool) -> AnyHop:
     return make(hop, pool)
 
 
-def encode_route(amount_in: int, min_profit: int, hops: Sequence[tuple[Hop, Pool]], manager: bytes = b"") -> bytes:
-    """Calldata of one cycle; amounts in base units of the first hop's token in. `manager` is the Uniswap V4 PoolManager that may lend.
+def encode_route(cycles: Sequence[Cycle], manager: bytes = b"") -> bytes:
+    """Calldata that carries out one cycle, or several in order or not at all. `manager` is the Uniswap V4 PoolManager that may lend.
 
     Raises `NotEncodable`: `no_executor:<family>`, or `not_encodable:<reason>` for a cycle that the executor cannot be asked for.
     """
-    asked = [executor_hop(hop, pool) for hop, pool in hops]
     try:
-        return encode_execute(hops[0][0].token_in, amount_in, min_profit, asked, manager)
+        calls = [_encode(cycle, manager) for cycle in cycles]
+        return calls[0] if len(calls) == 1 else encode_all(calls)
     except EncodingError as error:
         raise NotEncodable(f"not_encodable:{error.reason}") from None
+
+
+def _encode(cycle: Cycle, manager: bytes) -> bytes:
+    hops = [executor_hop(hop, pool) for hop, pool in cycle.hops]
+    return encode_execute(cycle.hops[0][0].token_in, cycle.amount_in, cycle.min_profit, hops, manager)
 
 
 def route_encoder(config: Config) -> EncodeCall:
     """The encoder of one deployment."""
     lender = config.executor.lender or b""
-    return lambda amount_in, min_profit, hops: encode_route(amount_in, min_profit, hops, lender)
+    return lambda cycles: encode_route(cycles, lender)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from schemas.config import SearchConfig
-from schemas.opportunities import OpportunityRecord, VerdictKind
+from schemas.opportunities import OpportunityRecord, VerdictKind, cycles_of
 
 
 class GasFit(NamedTuple):
@@ -33,7 +33,10 @@ def fit(opportunities: Iterable[OpportunityRecord], search: SearchConfig) -> Gas
 
     Where routes do not tell the terms apart (all of two hops of one family, say) the smallest change that explains them is taken.
     """
-    seen: dict[bytes, OpportunityRecord] = {o.id: o for o in opportunities if o.verdict is VerdictKind.SUCCESS}
+    # Several cycles of one call share what a transaction costs: they would blur what one of them costs alone.
+    seen: dict[bytes, OpportunityRecord] = {
+        o.id: o for o in opportunities if o.verdict is VerdictKind.SUCCESS and len(cycles_of(o.hops)) == 1
+    }
     if not seen:
         return None
     counts = [Counter(hop.family for hop in o.hops) for o in seen.values()]

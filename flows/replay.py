@@ -19,6 +19,7 @@ import msgspec
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from flows import search
+from flows.deadline import replay_deadline
 from infra.kafka.reading import read_records
 from infra.kafka.sequenced_source import SequencedSource, Until
 from infra.relays.null_sink import ShadowSink
@@ -228,7 +229,9 @@ def _worker() -> None:
         drain=Drain(),
         until=Until(options.until_seq),
     )
-    flow = search.build(config, source, DecisionFileSink(options.out), ShadowSink())
+    flow = search.build(
+        config, source, DecisionFileSink(options.out), ShadowSink(), deadline=replay_deadline(config)
+    )
     run_flow(
         flow,
         state_dir=None,

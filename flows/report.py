@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from schemas.blocks import BlockOp, BlockRecord
 from schemas.decisions import DecisionRecord
-from schemas.opportunities import OpportunityRecord
+from schemas.opportunities import OpportunityRecord, cycles_of
 from schemas.record import Record, Sequenced
 from schemas.settlements import Outcome, SettlementRecord
 from schemas.submissions import CertificateKind, SubmissionRecord
@@ -35,7 +35,7 @@ class Report:
 
     `blocks` are those applied and not reverted, `events` the sequence numbers seen. `bundles_sent` are decisions whose bundle
     was given to at least one relay, `bundles_included` those on chain with success, `bundles_reverted` those on chain that
-    failed. `predicted_net_wei` and `realised_net_wei` sum over included bundles only, `reverted_cost_wei` is what the failed
+    failed, `included_of_several` those of the included that carried several cycles in one call. `predicted_net_wei` and `realised_net_wei` sum over included bundles only, `reverted_cost_wei` is what the failed
     ones paid. `included_exact` of the included realised what was predicted to the wei. `outcomes` and `reasons` count all
     settled decisions by outcome and by (outcome, reason), also those that chose nothing; `unsettled` have no row yet.
     `rejections` count candidates that were not chosen by reason, `certificates` bundles by kind of certificate,
@@ -56,6 +56,7 @@ class Report:
     reverted_cost_wei: int
     included_exact: int
     included_inexact: int
+    included_of_several: int
     outcomes: dict[str, int]
     reasons: dict[tuple[str, str], int]
     rejections: dict[str, int]
@@ -83,7 +84,7 @@ class Report:
         names = (
             "blocks", "events", "opportunities", "decisions", "decisions_chosen", "unsettled",
             "bundles_sent", "bundles_included", "bundles_reverted", "predicted_net_wei", "realised_net_wei", "error_wei",
-            "reverted_cost_wei", "included_exact", "included_inexact", "outcomes", "rejections", "certificates",
+            "reverted_cost_wei", "included_exact", "included_inexact", "included_of_several", "outcomes", "rejections", "certificates",
             "witness_misses", "witness_hit_rate",
         )  # fmt: skip
         return {
@@ -110,7 +111,8 @@ class Tally:
     _events: set[int] = field(default_factory=set)
     _block_events: dict[int, BlockOp] = field(default_factory=dict)
     _opportunities: set[bytes] = field(default_factory=set)
-    _decisions: dict[bytes, bool] = field(default_factory=dict)
+    #: How many cycles each decision chose, 0 for nothing.
+    _decisions: dict[bytes, int] = field(default_factory=dict)
     _rejections: Counter[str] = field(default_factory=Counter)
     _bundles: dict[bytes, _Bundle] = field(default_factory=dict)
     _settlements: dict[bytes, SettlementRecord] = field(default_factory=dict)
@@ -134,7 +136,7 @@ class Tally:
 
     def _add_decision(self, record: DecisionRecord) -> None:
         if record.id not in self._decisions:
-            self._decisions[record.id] = record.chosen is not None
+            self._decisions[record.id] = len(cycles_of(record.chosen.hops)) if record.chosen is not None else 0
             self._rejections.update({count.reason: count.count for count in record.rejected})
 
     def _add_submission(self, record: SubmissionRecord) -> None:
@@ -160,7 +162,7 @@ class Tally:
             events=len(self._events),
             opportunities=len(self._opportunities),
             decisions=len(self._decisions),
-            decisions_chosen=sum(self._decisions.values()),
+            decisions_chosen=sum(map(bool, self._decisions.values())),
             unsettled=len(self._decisions.keys() - self._settlements.keys()),
             bundles_sent=sum(b.sent for b in self._bundles.values()),
             bundles_included=len(included),
@@ -170,6 +172,7 @@ class Tally:
             reverted_cost_wei=-sum(_realised(row) for row in reverted),
             included_exact=exact,
             included_inexact=len(included) - exact,
+            included_of_several=sum(self._decisions.get(row.decision_id, 0) > 1 for row in included),
             outcomes=_counted(row.outcome.value for row in rows),
             reasons=_counted((row.outcome.value, row.reason) for row in rows if row.reason),
             rejections=dict(self._rejections.most_common()),

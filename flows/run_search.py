@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from flows import search
+from flows.deadline import live_deadline
 from infra.kafka.checked_sink import CheckedSink
 from infra.kafka.sequenced_source import SequencedSource
 from infra.relays.bundle_sink import BundleSink
@@ -57,7 +58,12 @@ def run_search(
     clock = StageClock(trace)
     source = SequencedSource(config.kafka, config.chain.id, "search", batch_size=config.runtime.batch_size, drain=drain)
     flow = search.build(
-        config, StampedSource(source, clock), CheckedSink(config.kafka, "search"), BundleSink(config), observe=clock
+        config,
+        StampedSource(source, clock),
+        CheckedSink(config.kafka, "search"),
+        BundleSink(config),
+        observe=clock,
+        deadline=live_deadline(config),
     )
     try:
         run_flow(

@@ -14,6 +14,7 @@ from bytewax.outputs import Sink
 
 from flows.encoding import route_encoder
 from flows.families import check_families
+from operators.deadline import NO_DEADLINE, Deadline
 from operators.decision.core import DecisionSettings
 from operators.decision.step import Decided, decide
 from operators.graph.step import graph_state
@@ -51,6 +52,7 @@ def market_settings(config: Config) -> MarketSettings:
         min_net_wei=config.search.min_net_wei,
         max_position_wei=config.decide.max_position_wei,
         max_gas=config.decide.max_gas,
+        max_cycles=config.search.max_cycles,
         gas=GasModel(config.search.gas_per_route, corrections),
         least_gas={name: max(0, family.LEAST_GAS + corrections.get(name, 0)) for name, family in FAMILIES.items()},
         mempool=MempoolLimits(
@@ -97,8 +99,10 @@ def build(
     records: Sink[tuple[str, Record]],
     bundles: Sink[tuple[str, DecisionRecord]],
     observe: Observe = ignore,
+    deadline: Deadline = NO_DEADLINE,
 ) -> Dataflow:
-    """The flow. `records` takes opportunities, decisions and commands, `bundles` is the edge (or its shadow in a replay)."""
+    """The flow. `records` takes opportunities, decisions and commands, `bundles` is the edge (or its shadow in a replay). `deadline` says
+    what is late: live by a clock (`flows.deadline`), in a replay by what is recorded."""
     search, decision = market_settings(config), decision_settings(config)
     shards, simulation_shards = config.search.shards, config.search.simulation_shards
 
@@ -108,9 +112,9 @@ def build(
     flow = Dataflow(FLOW_ID)
     events = op.input("events", flow, source)
     changes = graph_state("graph_state", events, shards, config.ingest.reorg_depth)
-    reactions = market("market", events, changes, shards, search, engine, route_encoder(config), observe)
-    verdicts = simulation("simulate", reactions, simulation_shards, engine)
-    decided = op.key_rm("decided", decide("decide", reactions, verdicts, simulation_shards, decision, observe))
+    reactions = market("market", events, changes, shards, search, engine, route_encoder(config), observe, deadline)
+    verdicts = simulation("simulate", reactions, simulation_shards, engine, deadline)
+    decided = op.key_rm("decided", decide("decide", reactions, verdicts, simulation_shards, decision, observe, deadline))
     # Records before bundles: a submission never exists without the decision that explains it being on its way.
     op.output("records", op.flat_map("to_records", decided, records_of), records)
     op.output("bundle_sink", op.filter_map("to_edge", decided, for_the_edge), bundles)

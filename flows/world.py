@@ -67,15 +67,17 @@ class World:
         epoch_ms: int = 200,
         patience_blocks: int = 2,
         with_v3: bool = True,
+        contention: float = 0.0,
     ) -> None:
         """`broker`: an already running one to share (tests); by default an own one. `live` lets bundles go to the dev builder,
-        which is on this machine; nothing here can reach any other relay. `with_v3`: Uniswap V3 pools in the market as well."""
+        which is on this machine; nothing here can reach any other relay. `with_v3`: Uniswap V3 pools in the market as well. `contention`: the share of blocks
+        in which somebody nobody heard of moves the pool of the block's big swap ahead of everything else."""
         self.folder = folder
         self.seed = seed
         folder.mkdir(parents=True, exist_ok=True)
         self._own_broker = broker is None
         self.broker = broker or LocalBroker(folder / "kafka")
-        self.devnet = Devnet(folder / "devnet", seed=seed, per_block=per_block, with_v3=with_v3)
+        self.devnet = Devnet(folder / "devnet", seed=seed, per_block=per_block, with_v3=with_v3, contention=contention)
         self.config_path = folder / "sluice.toml"
         self.flows = FlowProcesses(self.config_path, folder / "logs", search_processes)
         self._options = (topic_prefix, live, epoch_ms, patience_blocks)

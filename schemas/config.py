@@ -199,12 +199,15 @@ class SearchConfig(Section):
     """Routes and simulation. `anchors` are the tokens that routes start and end in besides the wrapped native one (`chain.anchor`); left out,
     they are the known ones of the chain (`schemas.anchors`). A route must earn more than
     `min_net_wei` after gas at the next base fee: `gas_per_route` for the transaction and the executor, and for each hop its pool's estimate and
-    its family's correction. `max_hops` 5 costs several times what 4 does. `shards` is part of the saved state's layout: changing it needs a new state directory.
+    its family's correction. `max_hops` 5 costs several times what 4 does. An event hands on its best `max_candidates` routes, and up to
+    `max_cycles` of them as one call where they earn more together (1: never). `shards` is part of the saved state's layout: changing it needs a new state directory.
 
     Pending transactions are kept with what they read, at most `max_pending_book` of them and `max_pending_book_bytes` (a full book gives up
     first what misses most nonces before it, then the lowest fee, then the oldest), for `pending_expiry_blocks`; at most
     `max_pending_sequence` of one sender are executed in a row. Where a simulation misses state, the pool is asked for again, once in
     `request_witness_every` blocks.
+
+    Candidates whose simulation has not begun `deadline_ms` after their event was gathered are refused as late (0: none is).
 
     `engine`: `revm` is our extension (rules up to Osaka), `pyrevm` the fallback (up to Cancun and what it can do exactly of Prague);
     `auto` takes the extension where it is built. Each decision names the engine that judged it, and a replay insists on it.
@@ -216,6 +219,7 @@ class SearchConfig(Section):
     shards: int = Field(16, ge=1, le=256)
     simulation_shards: int = Field(4, ge=1, le=64)
     max_candidates: int = Field(8, ge=1, le=1000)
+    max_cycles: int = Field(4, ge=1, le=32)
     min_net_wei: Wei = 0
     gas_per_route: int = Field(30_000, ge=0)
     gas_corrections: dict[Family, int] = Field(default_factory=dict)
@@ -224,6 +228,7 @@ class SearchConfig(Section):
     max_pending_sequence: int = Field(8, ge=1, le=64)
     pending_expiry_blocks: int = Field(50, ge=1)
     request_witness_every: int = Field(8, ge=1)
+    deadline_ms: int = Field(0, ge=0, le=600_000)
 
 
 class DecideConfig(Section):

@@ -75,10 +75,11 @@ class ChosenCall(Part, frozen=True):
 class DecisionRecord(Record, frozen=True):
     """What was decided for one event. `id` is the content hash of all other fields, so a repeated output is the same
     record. `chosen` is None when nothing was; `reasons` then says why. `cancels` lists earlier decisions that are void now: their head was
-    reverted, or a transaction that they follow was replaced. `target_block` is 0 where nothing was chosen."""
+    reverted, or a transaction that they follow was replaced. `target_block` is 0 where nothing was chosen. `late` are the candidates, by their index
+    among the event's opportunities, that were refused because their turn came after the deadline: whoever decides the event again refuses the same ones."""
 
     TOPIC = "decisions"
-    VERSION = 2
+    VERSION = 3
 
     id: Hash
     chain: Uint
@@ -96,6 +97,7 @@ class DecisionRecord(Record, frozen=True):
     engine: Text
     config_digest: Hash
     state_digest: Hash
+    late: tuple[Uint, ...] = ()
 
 
 _HOPS = (
@@ -113,7 +115,7 @@ GOLDEN = DecisionRecord(
         targets=(Target(hash=b"\x0b" * 32, raw=b"\x02\xf8\x6a"), Target(hash=b"\x0c" * 32, raw=b"\x02\xf8\x6b")), hops=_HOPS, sender=b"\x0a" * 20, to=b"\x0b" * 20, nonce=4, gas_limit=181_479, max_fee=Wide(12 * 10**9),
         priority_fee=Wide(2 * 10**9), data=b"\x01\x02\x03\x04", gas_used=151_233, base_fee=10**10, gross=Wide(10**16),
         rate=NATIVE_RATE, gross_wei=Wide(10**16), gas_cost=Wide(1_512_330 * 10**9), tip=Wide(302_466 * 10**9), net=Signed(8_185_204 * 10**9)),
-    reasons=(), rejected=(Count(reason="below_floor", count=2),), cancels=(),
+    reasons=(), rejected=(Count(reason="below_floor", count=1), Count(reason="refused:late", count=1)), cancels=(),
     limits=(Limit(name="min_net_wei", value=Wide(10**14)),), engine="pyrevm 0.3.7", config_digest=b"\x13" * 32,
-    state_digest=b"\x11" * 32,
+    state_digest=b"\x11" * 32, late=(2,),
 )  # fmt: skip

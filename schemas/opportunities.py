@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from schemas.record import Part, Record
@@ -50,6 +51,19 @@ class Hop(Part, frozen=True):
     amount_out: Wide
 
 
+def cycles_of(hops: Sequence[Hop]) -> tuple[tuple[Hop, ...], ...]:
+    """The cycles that hops are made of, one after the other: each ends where it comes back to the token that it started in (the
+    last one at the end, if it does not)."""
+    cycles: list[tuple[Hop, ...]] = []
+    cycle: list[Hop] = []
+    for hop in hops:
+        cycle.append(hop)
+        if hop.token_out == cycle[0].token_in:
+            cycles.append(tuple(cycle))
+            cycle = []
+    return (*cycles, tuple(cycle)) if cycle else tuple(cycles)
+
+
 class Prices(Part, frozen=True):
     """Marginal prices of one hop, after fee, in base units out per base unit in: at zero size, and at the size traded. For people."""
 
@@ -58,7 +72,7 @@ class Prices(Part, frozen=True):
 
 
 class OpportunityRecord(Record, frozen=True):
-    """A sized route. `gross` is what comes back above what went in, in base units of the anchor token (the first hop's
+    """A sized route, or several that are carried out as one, each on what the ones before it left: `cycles_of(hops)` tells them apart. `gross` is what comes back above what went in, in base units of the anchor token (the first hop's
     `token_in`); `gross_wei` is the same at `rate`, `net_wei` what is left of it after the gas at the next base fee, before any tip.
 
     `target` is the pending transaction it follows, empty for a cycle after a block; `preceding` are earlier ones of the same sender that must

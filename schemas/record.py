@@ -9,9 +9,11 @@ import msgspec
 from schemas.types import Uint
 
 
-class Part(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+class Part(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
     """A structure inside a record. Written as a plain array: positions are the schema, so fields are only appended
-    together with a new version of the record that holds them."""
+    together with a new version of the record that holds them.
+
+    Frozen plain data never refers to itself, and a block has thousands of them: the garbage collector leaves them alone."""
 
 
 class Record(Part, frozen=True):

@@ -22,6 +22,7 @@ import {
 /// `executeRoute` runs cycles over any mix. It goes through the cycle backwards: each step is told where its output has to go, and asks the
 /// step before it for its input. Pools that hand over their output first (flash swaps, Uniswap V3 and V4) make that request in their
 /// callback, so that inputs go from pool to pool and never rest here. In both, what is left of `token` is the profit and goes to the owner.
+/// `executeAll` runs several of these calls as one.
 /// @dev Output amounts come in calldata, computed off chain: a pool that moved since then fails its own check or ours, and everything reverts.
 contract SluiceExecutor {
     /// @dev Slot 0: IDLE; during a run the contract that may call back now (with its step's kind + 1 above the address if the run is one of
@@ -84,6 +85,7 @@ contract SluiceExecutor {
     error NotOwner();
     error Busy();
     error BadHops(uint256 length);
+    error UnknownCall(bytes4 selector);
     error UnknownKind(uint256 kind);
     error UnexpectedCallback(address caller, address sender);
     error CallbackMissing(address pool);
@@ -137,6 +139,22 @@ contract SluiceExecutor {
         _bring(route, address(this));
 
         _finish(token, before, minProfit, IERC20(token).balanceOf(address(this)));
+    }
+
+    /// @notice Runs several cycles one after the other, each on what the ones before it left. Unless every one of them pays, none happens.
+    /// @param calls Calldata of `execute` and `executeRoute`, each with its own least profit.
+    function executeAll(bytes[] calldata calls) external onlyOwner {
+        for (uint256 i = 0; i < calls.length; ++i) {
+            bytes4 selector = bytes4(calls[i]);
+            if (selector != this.execute.selector && selector != this.executeRoute.selector) revert UnknownCall(selector);
+            // Our own code in our own name: the owner is the sender in there as well.
+            (bool success, bytes memory reason) = address(this).delegatecall(calls[i]);
+            if (!success) {
+                assembly ("memory-safe") {
+                    revert(add(reason, 32), mload(reason))
+                }
+            }
+        }
     }
 
     /// @notice Sends tokens that strayed here to the owner.

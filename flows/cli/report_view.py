@@ -59,6 +59,7 @@ def _summary(report: Report) -> Table:
         ("decisions not settled yet", report.unsettled),
         ("bundles sent", report.bundles_sent),
         ("bundles included", report.bundles_included),
+        ("… with several cycles in one call", report.included_of_several),
         ("bundles reverted", report.bundles_reverted),
     ):
         table.add_row(name, value if isinstance(value, str) else f"{value:,}")

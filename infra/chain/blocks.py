@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import msgspec
 
@@ -14,6 +15,9 @@ from infra.chain.node import Node, call_of
 from schemas.logs import Log
 from schemas.receipts import Receipt
 from schemas.types import Wide
+
+#: Indices as nodes write them. Of a larger block each is decoded.
+_INDICES = [hex(index) for index in range(1 << 13)]
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Header:
     tx_hashes: tuple[bytes, ...] | None
 
 
-class Mined(msgspec.Struct, frozen=True):
+class Mined(msgspec.Struct, frozen=True, gc=False):
     """A mined transaction: its receipt, and its logs as the node wrote them, whose places in the block were checked.
 
     Of a block's logs few are of interest to anybody, so each becomes a record when it is asked for.
@@ -59,17 +63,15 @@ def logs_of(
 
     Raises `NodeLied(malformed)` where one of them is, or where any address is.
     """
-
-    def source(text: str) -> bytes:
-        address = hexes.address(text)
-        return address if address in sources else b""
-
-    addresses, topics = _Decoded(source), _Decoded(hexes.hash32)
+    mined = list(mined)
+    found = _addresses([answer.address for one in mined for answer in one.answers])
+    wanted = {text: address for text, address in found.items() if address in sources}
+    topics = _Decoded(hexes.hash32)
     return [
-        _log(answer, address, one.tx_index, place, topics)
+        _log(answer, wanted[answer.address], one.tx_index, place, topics)
         for one in mined
         for place, answer in enumerate(one.answers, one.first_log)
-        if (address := addresses[answer.address])
+        if answer.address in wanted
         and (first_topics is None or (answer.topics and topics[answer.topics[0]] in first_topics))
     ]
 
@@ -175,30 +177,48 @@ async def _receipts(node: Node, block_hash: bytes, tx_hashes: Sequence[bytes]) -
 
 
 def check_receipts(header: Header, answers: Sequence[ReceiptAnswer]) -> tuple[Mined, ...]:
-    """Receipts as records. Raises `NodeLied` where they are not this block's, not in order, or do not add up to its gas.
-
-    Everything is compared as the text that a node writes; what differs in that is decoded before it is called a lie.
-    """
+    """Receipts as records. Raises `NodeLied` where they are not this block's, not in order, or do not add up to its gas."""
     hashes = header.tx_hashes or ()
     where = f"block {header.number}"
     if len(answers) != len(hashes):
         raise NodeLied(LieReason.RECEIPT_COUNT, f"{where}: {len(answers)} receipts for {len(hashes)} transactions")
-    out: list[Mined] = []
-    block_hash, next_log = hexes.show(header.hash), 0
-    for index, (tx_hash, answer) in enumerate(zip(hashes, answers, strict=True)):
-        at = hex(index)
-        same_place = answer.block_hash == block_hash and answer.transaction_index == at
-        if not (same_place and answer.transaction_hash == hexes.show(tx_hash)):
-            _check_receipt(answer, header, tx_hash, index)
-        first = next_log
-        for log in answer.logs:
-            if log.transaction_index != at or log.block_hash != block_hash or log.log_index != hex(next_log):
-                _check_log(log, header.hash, index, next_log)
-            next_log += 1
-        out.append(Mined(_receipt(answer, tx_hash), index, first, answer.logs))
+    if not _are_as_usual(header, hashes, answers):
+        _check_places(header, hashes, answers)
+    mined = _mined(hashes, answers)
     if answers and hexes.uint(answers[-1].cumulative_gas_used) != header.gas_used:
         raise NodeLied(LieReason.GAS_MISMATCH, f"{where}: header and receipts disagree on the gas used")
-    return tuple(out)
+    return mined
+
+
+def _are_as_usual(header: Header, hashes: Sequence[bytes], answers: Sequence[ReceiptAnswer]) -> bool:
+    """Whether all that places the receipts and their logs in the block is the very text that nodes write, which is quickest to compare."""
+    block_hash = hexes.show(header.hash)
+    log_indices = [log.log_index for answer in answers for log in answer.logs]
+    return (
+        [answer.transaction_hash for answer in answers] == [f"0x{tx_hash.hex()}" for tx_hash in hashes]
+        and [answer.transaction_index for answer in answers] == _INDICES[: len(answers)]
+        and [answer.block_hash for answer in answers].count(block_hash) == len(answers)
+        and log_indices == _INDICES[: len(log_indices)]
+        and not any(
+            [
+                True
+                for answer in answers
+                for log in answer.logs
+                if log.block_hash != block_hash or log.transaction_index != answer.transaction_index
+            ]
+        )
+    )
+
+
+def _check_places(header: Header, hashes: Sequence[bytes], answers: Sequence[ReceiptAnswer]) -> None:
+    """That each receipt is the one of its transaction of this block, and each log the block's next, all of it decoded: what is only written
+    in another way is no lie. Raises `NodeLied`."""
+    next_log = 0
+    for index, (tx_hash, answer) in enumerate(zip(hashes, answers, strict=True)):
+        _check_receipt(answer, header, tx_hash, index)
+        for log in answer.logs:
+            _check_log(log, header.hash, index, next_log)
+            next_log += 1
 
 
 def _check_receipt(answer: ReceiptAnswer, header: Header, tx_hash: bytes, index: int) -> None:
@@ -215,15 +235,31 @@ def _check_receipt(answer: ReceiptAnswer, header: Header, tx_hash: bytes, index:
         )
 
 
-def _receipt(answer: ReceiptAnswer, tx_hash: bytes) -> Receipt:
-    return Receipt(
-        tx_hash,
-        hexes.address(answer.from_),
-        hexes.optional_address(answer.to),
-        1 if answer.status == "0x1" else hexes.uint(answer.status),
-        hexes.uint(answer.gas_used),
-        Wide(hexes.quantity(answer.effective_gas_price)),
+def _mined(hashes: Sequence[bytes], answers: Sequence[ReceiptAnswer]) -> tuple[Mined, ...]:
+    """Column by column: that costs half of what it costs receipt by receipt."""
+    receipts = map(
+        Receipt,
+        hashes,
+        hexes.addresses([answer.from_ for answer in answers]),
+        _recipients([answer.to for answer in answers]),
+        [1 if answer.status == "0x1" else hexes.uint(answer.status) for answer in answers],
+        hexes.quantities([answer.gas_used for answer in answers], hexes.UINT_BITS, int),
+        hexes.quantities(["0x0" if answer.effective_gas_price is None else answer.effective_gas_price for answer in answers], 256, Wide),
     )
+    logs = [answer.logs for answer in answers]
+    return tuple(map(Mined, receipts, range(len(logs)), accumulate(map(len, logs), initial=0), logs))
+
+
+def _recipients(texts: Sequence[str | None]) -> list[bytes]:
+    """Addresses, empty for contract creations; each decoded once, as many transactions go to the same few contracts."""
+    known: dict[str | None, bytes] = {None: b"", "": b"", **_addresses([text for text in texts if text])}
+    return [known[text] for text in texts]
+
+
+def _addresses(texts: Iterable[str]) -> dict[str, bytes]:
+    """Addresses by their texts."""
+    distinct = list(dict.fromkeys(texts))
+    return dict(zip(distinct, hexes.addresses(distinct), strict=True))
 
 
 def _check_log(answer: LogAnswer, block_hash: bytes, tx_index: int, log_index: int) -> None:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from binascii import a2b_hex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import repeat
+from typing import TypeVar
 
 from infra.chain.errors import LieReason, NodeLied
+
+#: What a quantity may have at most to fit the records' signed 64-bit words.
+UINT_BITS = 63
+
+I = TypeVar("I", bound=int)
 
 
 def _malformed(what: str, value: object) -> NodeLied:
@@ -39,6 +46,21 @@ def _of_size(size: int) -> Callable[[str], bytes]:
 address, hash32 = _of_size(20), _of_size(32)
 
 
+def addresses(values: Sequence[str]) -> list[bytes]:
+    """`address` of each: their form is checked for all at once, and one by one only where something is wrong with it."""
+    if set(map(len, values)) == {42} and _prefixed(values):
+        try:
+            return [a2b_hex(value[2:]) for value in values]
+        except ValueError:
+            pass
+    return [address(value) for value in values]
+
+
+def _prefixed(values: Sequence[str]) -> bool:
+    """Whether each begins with `0x`, for who then refuses a comma in any of them."""
+    return ("," + ",".join(values)).count(",0x") == len(values)
+
+
 def optional_address(value: str | None) -> bytes:
     """A 20-byte address, empty where there is none (contract creation)."""
     return address(value) if value else b""
@@ -60,7 +82,20 @@ def quantity(value: str | int | None, bits: int = 256) -> int:
 
 def uint(value: str | int | None) -> int:
     """A quantity that fits the records' signed 64-bit words."""
-    return quantity(value, 63)
+    return quantity(value, UINT_BITS)
+
+
+def quantities(values: Sequence[str], bits: int, kind: type[I]) -> list[I]:
+    """`quantity` of each as integers of this kind, checked as in `addresses`."""
+    if _prefixed(values):
+        try:
+            numbers = list(map(kind, values, repeat(16)))
+        except ValueError:
+            pass
+        else:
+            if not max(numbers, default=0) >> bits:
+                return numbers
+    return [kind(quantity(value, bits)) for value in values]
 
 
 def word(value: str) -> bytes:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from infra.devnet.builder import Builder, BuiltBlock
-from infra.devnet.traffic import Traffic
+from infra.devnet.node import to_hex
+from infra.devnet.traffic import Intent, Traffic, UserTransaction
 
 # Users send in waves over this share of the interval; the rest is for who reacts to them.
 WAVES = 3
@@ -41,6 +42,7 @@ class BlockClock:
         if self.traffic is not None:
             node = self.builder.node
             waiting = self.traffic.transactions(node, self.builder.next_number())
+            self._give_private(waiting)
             size = -(-len(waiting) // WAVES)
             for start in range(0, WAVES * size, max(1, size)):
                 self.traffic.send(node, waiting[start : start + size])
@@ -51,6 +53,13 @@ class BlockClock:
         if self._on_block is not None:
             self._on_block(block)
         return block
+
+    def _give_private(self, waiting: Sequence[UserTransaction]) -> None:
+        """Private transactions go to the builder alone, each as a bundle of its own for the next block."""
+        bundles, number = self.builder.bundles, hex(self.builder.next_number())
+        for each in waiting:
+            if each.intent is Intent.PRIVATE:
+                bundles.add(bundles.read({"txs": [to_hex(each.raw)], "blockNumber": number}, each.sender))
 
     def paused(self) -> threading.Lock:
         """Held, it keeps the clock between two blocks: for a reorg under traffic."""

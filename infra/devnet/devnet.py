@@ -38,8 +38,9 @@ class Devnet:
         per_block: tuple[int, int] = (4, 9),
         builder_port: int = 0,
         with_v3: bool = False,
+        contention: float = 0.0,
     ) -> None:
-        """`folder` takes the logs. `with_v3` adds Uniswap V3 pools and traffic in them. The same `seed` gives the same market and users; block hashes differ (PREVRANDAO is random)."""
+        """`folder` takes the logs. `with_v3` adds Uniswap V3 pools and traffic in them; `contention` as `Traffic` has it. The same `seed` gives the same market and users; block hashes differ (PREVRANDAO is random)."""
         folder.mkdir(parents=True, exist_ok=True)
         self.seed = seed
         self.anvil = Anvil(
@@ -47,6 +48,7 @@ class Devnet:
         )
         self._per_block = per_block
         self._with_v3 = with_v3
+        self._contention = contention
         self.builder = Builder(self.anvil.node, block_seconds=block_seconds)
         self.server = BuilderServer(self.builder, builder_port)
         self._market: Market | None = None
@@ -76,7 +78,7 @@ class Devnet:
             if self._with_v3:
                 self.v3 = deploy_v3_market(self.anvil.node, self._market)
             self.anvil.node.call("evm_setBlockGasLimit", hex(BLOCK_GAS_LIMIT))
-            self._traffic = Traffic(self._market, self.seed, self._per_block, self.v3)
+            self._traffic = Traffic(self._market, self.seed, self._per_block, self.v3, self._contention)
             self.server.start()
         except BaseException:
             self.anvil.stop()

@@ -22,6 +22,8 @@ BIG_SHARE = (0.015, 0.05)
 SMALL_SHARE = (0.0005, 0.005)
 # Beyond this distance from the seeded price users trade back, so that a long run stays in the market's range.
 LEASH = 0.12
+# What a private swap pays per gas: more than bundles are worth, so that a builder who orders by value puts it ahead of them.
+PRIVATE_TIP = 10_000 * GWEI
 
 
 class Intent(StrEnum):
@@ -33,6 +35,11 @@ class Intent(StrEnum):
     """amountOutMin above the quote: fails unless the price moves its way first."""
     LATE = "late"
     """The deadline is past: always fails."""
+    PRIVATE = "private"
+    """A swap in the pool of the block's big one that only the builder sees, and pays so well that it stands before whoever reacts to that."""
+
+
+_USUAL = (Intent.SWAP, Intent.BIG, Intent.TIGHT, Intent.LATE)
 
 
 @dataclass(frozen=True)
@@ -49,13 +56,20 @@ class Traffic:
     """The users of one market. Nonces come from the node at every block, so a reorg needs no repair here."""
 
     def __init__(
-        self, market: Market, seed: int, per_block: tuple[int, int] = (4, 9), v3: V3Market | None = None
+        self,
+        market: Market,
+        seed: int,
+        per_block: tuple[int, int] = (4, 9),
+        v3: V3Market | None = None,
+        contention: float = 0.0,
     ) -> None:
-        """`per_block`: fewest and most transactions a block gets. `v3`: pools of Uniswap V3 to trade in as well."""
+        """`per_block`: fewest and most transactions a block gets. `v3`: pools of Uniswap V3 to trade in as well. `contention` is the share of
+        blocks with a private swap: what was simulated behind the big one meets another state there."""
         self._market = market
         self._v3 = v3
         self._seed = seed
         self._per_block = per_block
+        self._contention = contention
         self._signers = market.signers()
         self._pools: list[Pair | V3Pool] = [*market.pairs, *(v3.pools if v3 is not None else ())]
         by_tokens: dict[tuple[bytes, bytes], list[Pair | V3Pool]] = defaultdict(list)
@@ -78,26 +92,40 @@ class Traffic:
         counts = node.all([("eth_getTransactionCount", [name, "pending"]) for name in names])
         nonces = {signer.address: quantity(count) for signer, count in zip(self._signers, counts, strict=True)}
 
-        made = []
-        for position in range(rng.randint(*self._per_block)):
-            signer = rng.choice(self._signers)
-            intent = Intent.BIG if position == 0 else _intent(rng)
-            pool = rng.choice(self._parallel if position == 0 else self._pools)
-            head_time = quantity(head["timestamp"])
+        head_time = quantity(head["timestamp"])
+
+        def made(signer: Signer, intent: Intent, pool: Pair | V3Pool) -> UserTransaction:
             if isinstance(pool, V3Pool):
                 payload, to, value = self._v3_swap(node, rng, intent, pool, v3_current[pool], signer, head_time)
             else:
                 payload, to, value = self._swap(rng, intent, pool, current, signer, head_time)
             nonce = nonces[signer.address]
             nonces[signer.address] += 1
-            raw = _sign(rng, signer, self._market.chain_id, nonce, to, value, payload, base_fee)
-            made.append(UserTransaction(raw, signer.address, nonce, intent))
-        return made
+            least_tip = PRIVATE_TIP if intent is Intent.PRIVATE else 0
+            raw = _sign(rng, signer, self._market.chain_id, nonce, to, value, payload, base_fee, least_tip)
+            return UserTransaction(raw, signer.address, nonce, intent)
+
+        out: list[UserTransaction] = []
+        first = None
+        for position in range(rng.randint(*self._per_block)):
+            signer = rng.choice(self._signers)
+            intent = Intent.BIG if position == 0 else _intent(rng)
+            pool = rng.choice(self._parallel if position == 0 else self._pools)
+            first = first or pool
+            out.append(made(signer, intent, pool))
+        if first is not None and self._contention and rng.random() < self._contention:
+            # Somebody whom nothing else of the block has to come before.
+            senders = {each.sender for each in out}
+            idle = [signer for signer in self._signers if signer.address not in senders]
+            out += [made(signer, Intent.PRIVATE, first) for signer in idle[:1]]
+        return out
 
     def send(self, node: Node, transactions: Sequence[UserTransaction]) -> int:
-        """Put transactions into the node's pool in this order; returns how many it took."""
+        """Put transactions into the node's pool in this order, but for the private ones; returns how many it took."""
         taken = 0
         for transaction in transactions:
+            if transaction.intent is Intent.PRIVATE:
+                continue
             try:
                 node.call("eth_sendRawTransaction", to_hex(transaction.raw))
             except (
@@ -185,7 +213,7 @@ def _terms(rng: random.Random, intent: Intent, quoted: int, head_time: int) -> t
 
 
 def _intent(rng: random.Random) -> Intent:
-    (intent,) = rng.choices(list(Intent), weights=[58, 27, 10, 5])
+    (intent,) = rng.choices(_USUAL, weights=[58, 27, 10, 5])
     return intent
 
 
@@ -200,11 +228,19 @@ def _amount_out(amount_in: int, reserve_in: int, reserve_out: int) -> int:
 
 
 def _sign(
-    rng: random.Random, signer: Signer, chain_id: int, nonce: int, to: bytes, value: int, payload: bytes, base_fee: int
+    rng: random.Random,
+    signer: Signer,
+    chain_id: int,
+    nonce: int,
+    to: bytes,
+    value: int,
+    payload: bytes,
+    base_fee: int,
+    least_tip: int,
 ) -> bytes:
-    """Fees as users pay them: most EIP-1559 with a tip between 0.01 and 3 gwei, some legacy."""
+    """Fees as users pay them: most EIP-1559 with a tip between 0.01 and 3 gwei (or from `least_tip` on, in wei), some legacy."""
     tip = int(rng.lognormvariate(-1.5, 1.0) * GWEI)
-    tip = min(max(tip, GWEI // 100), 3 * GWEI)
+    tip = max(least_tip, min(max(tip, GWEI // 100), 3 * GWEI))
     legacy = rng.random() < 0.15
     return signer.sign(
         chain_id=chain_id,

@@ -79,6 +79,13 @@ class LogLayout:
         """The position behind the last record, open transactions included; does not wait."""
         return self._ask(partitions, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)
 
+    def since(self, partitions: Iterable[Partition], unix_ms: int) -> dict[Partition, int]:
+        """The first offset of each partition whose record was written at this time or later; its end where there is none."""
+        wanted = list(partitions)
+        found = self._ask(wanted, OffsetSpec.for_timestamp(unix_ms), IsolationLevel.READ_UNCOMMITTED).result()
+        ends = self._ask(wanted, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED).result()
+        return {partition: offset if offset >= 0 else ends[partition] for partition, offset in found.items()}
+
     def _ask(self, partitions: Iterable[Partition], spec: OffsetSpec, level: IsolationLevel) -> PendingOffsets:
         wanted = {TopicPartition(self._kafka.topic(p.topic), p.number): spec for p in partitions}
         futures = self._admin.list_offsets(wanted, isolation_level=level, request_timeout=self._kafka.probe_timeout_s)

@@ -50,14 +50,18 @@ def _between(
                     yield place, error
 
 
-def read_records(kafka: KafkaConfig, topic_name: str) -> Iterator[tuple[Position, Record | BadRecord]]:
-    """Every committed record of a topic, from its beginning to its end as of the call; in order within each partition.
+def read_records(
+    kafka: KafkaConfig, topic_name: str, since_ms: int | None = None
+) -> Iterator[tuple[Position, Record | BadRecord]]:
+    """Every committed record of a topic, from its beginning to its end as of the call; in order within each partition. `since_ms` begins in
+    each partition with the first record that was written at this time (unix milliseconds, by the writer's clock) or later.
 
     A record that cannot be read comes as the `BadRecord` that says why. Raises `TopicMissing`, `OffsetLost`, `ReadFailed`.
     """
     layout = _layout(kafka)
     partitions = layout.partitions([topic_name])
-    yield from _between(kafka, layout.lows(partitions), layout.committed_ends(partitions))
+    ends = layout.committed_ends(partitions)
+    yield from _between(kafka, layout.lows(partitions) if since_ms is None else layout.since(partitions, since_ms), ends)
 
 
 def read_events(

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from operators.deadline import LATE
 from operators.decision.pricing import Price, gas_limit, price
 from operators.market.messages import EventSummary, RouteFound
 from operators.simulation.verdict import Verdict
@@ -97,6 +98,7 @@ class Decision:
                 reasons=() if chosen else self._why_nothing(event, rejected),
                 rejected=tuple(Count(reason, count) for reason, count in sorted(rejected.items())),
                 cancels=self._cancels(event),
+                late=tuple(sorted(index for index, verdict in verdicts.items() if _late(verdict))),
                 limits=self._limits(),
                 engine=self._settings.engine,
                 config_digest=self._settings.config_digest,
@@ -140,7 +142,7 @@ class Decision:
             return None, "cooldown"
         if route.rate is None:
             return None, "unpriced_anchor"
-        if route.rate.in_wei(route.hops[0].amount_in) > settings.max_position_wei:
+        if route.rate.in_wei(route.position) > settings.max_position_wei:
             return None, "above_position_cap"
         if gas_limit(verdict.gas_used, settings.max_gas, event.seq) >= settings.max_gas:
             return None, "above_gas_cap"
@@ -233,6 +235,11 @@ class Decision:
             Limit("min_net_wei", Wide(settings.min_net_wei)),
             Limit("tip_share_bps", Wide(settings.tip_share_bps)),
         )
+
+
+def _late(verdict: Verdict) -> bool:
+    # A contract may revert with this word: only a refusal of ours means it.
+    return verdict.kind is VerdictKind.REFUSED and verdict.reason == LATE
 
 
 def _unseen(detail: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import bytewax.operators as op
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
+from operators.deadline import NO_DEADLINE, Deadline
 from operators.decision.core import Decision, DecisionSettings
 from operators.decision.requests import Requests
 from operators.gather import Gather
@@ -32,7 +33,7 @@ class Decided(NamedTuple):
 
 
 class _Logic(StatefulBatchLogic[EventSummary | SimulationOutput, Decided, tuple[Any, ...]]):
-    def __init__(self, settings: DecisionSettings, shards: int, observe: Observe, state: Any) -> None:
+    def __init__(self, settings: DecisionSettings, shards: int, observe: Observe, deadline: Deadline, state: Any) -> None:
         version, last_seq, decision, requests = state or (SNAPSHOT_VERSION, None, None, None)
         if version != SNAPSHOT_VERSION:
             raise ValueError(f"decision step snapshot of version {version}, this code reads {SNAPSHOT_VERSION}")
@@ -40,6 +41,7 @@ class _Logic(StatefulBatchLogic[EventSummary | SimulationOutput, Decided, tuple[
         self._core = Decision(settings, decision)
         self._requests = Requests(settings.chain_id, settings.request_witness_every, requests)
         self._observe = observe
+        self._deadline = deadline
 
     def on_batch(self, values: list[EventSummary | SimulationOutput]) -> tuple[Iterable[Decided], bool]:
         out = []
@@ -54,6 +56,8 @@ class _Logic(StatefulBatchLogic[EventSummary | SimulationOutput, Decided, tuple[
                 decision, opportunities = self._core.decide(event, verdicts)
                 self._observe("decide", event.seq)
                 out.append(Decided(decision, tuple(opportunities), tuple(self._requests.of(event, verdicts))))
+        if late := [decided.decision for decided in out if decided.decision.late]:
+            self._deadline.keep(late)
         return out, StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> tuple[Any, ...]:
@@ -68,9 +72,10 @@ def decide(
     shards: int,
     settings: DecisionSettings,
     observe: Observe = ignore,
+    deadline: Deadline = NO_DEADLINE,
 ) -> KeyedStream[Decided]:
     """One decision per event."""
     summaries = op.map(f"{step_id}_key_events", reactions, lambda keyed: (KEY, keyed[1].summary))
     answers = op.map(f"{step_id}_key_verdicts", verdicts, lambda keyed: (KEY, keyed[1]))
     merged: KeyedStream[EventSummary | SimulationOutput] = op.merge(f"{step_id}_merge", summaries, answers)
-    return op.stateful_batch(step_id, merged, lambda state: _Logic(settings, shards, observe, state))
+    return op.stateful_batch(step_id, merged, lambda state: _Logic(settings, shards, observe, deadline, state))

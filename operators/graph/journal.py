@@ -27,13 +27,14 @@ class Entry(Generic[U]):
         self._packed = packed
 
     def undo(self, form: UndoForm[U]) -> list[U]:
-        """The undo list. Who adds to it says `changed`."""
+        """The undo list, to be read."""
         if self._undo is None:
             self._undo = [form.unpack(entry) for entry in self._packed or ()]
         return self._undo
 
-    def changed(self) -> None:
-        """Forget the packed form."""
+    def add(self, undos: Iterable[U], form: UndoForm[U]) -> None:
+        """Changes behind those that are there."""
+        self.undo(form).extend(undos)
         self._packed = None
 
     def pack(self, form: UndoForm[U]) -> tuple[tuple[Any, ...], ...]:
@@ -68,11 +69,10 @@ class Journal(Generic[U]):
         if len(self._entries) > self.depth + 1:
             del self._entries[0]
 
-    def note(self, undo: U) -> None:
-        """Record how to take one change back. Before the first block there is nothing to go back to."""
+    def note(self, undos: Iterable[U]) -> None:
+        """Record how to take changes back, in their order. Before the first block there is nothing to go back to."""
         if self._entries:
-            self._entries[-1].undo(self._form).append(undo)
-            self._entries[-1].changed()
+            self._entries[-1].add(undos, self._form)
 
     @property
     def newest(self) -> list[U]:

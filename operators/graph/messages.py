@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterator
 from functools import cache
 from typing import NamedTuple
 
+import msgspec
+
 from operators.graph.dispatch import keys_of
 from operators.graph.tracked import Needs
 from operators.pools.base import Pool
@@ -32,7 +34,7 @@ class ShardInput(NamedTuple):
     accounts: tuple[AccountState, ...]
 
 
-class PoolUpdate(NamedTuple):
+class PoolUpdate(msgspec.Struct, frozen=True, gc=False):
     """A pool's state after the event. `pool` is None where the pool is gone (its admission was reverted). `refusal` is why it is not
     traded, empty if it may be. `needs` is None where it is what it was."""
 

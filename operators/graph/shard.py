@@ -38,8 +38,9 @@ class GraphShard:
         #: The time of the block whose logs are applied, unix seconds.
         self._time = 0
         self._journal: Journal[UndoPool | UndoAccount] = Journal(_UNDO, journal_depth)
-        #: Pools whose state before the newest block is in the journal already.
+        #: Pools whose state before the newest block is in the journal already, or in what goes there after the event at hand.
         self._noted: set[bytes] = set()
+        self._undos: list[UndoPool | UndoAccount] = []
         self._announce_all = snapshot is not None
         #: Pools changed by the event at hand, with whether their needs changed too.
         self._changed_pools: dict[bytes, bool] = {}
@@ -68,6 +69,9 @@ class GraphShard:
                 self._apply_pool(message.pool)
             for account in message.accounts:
                 self._apply_account(account)
+            if self._undos:
+                self._journal.note(self._undos)
+                self._undos.clear()
         return self._answer(message)
 
     def snapshot(self) -> tuple[Any, ...]:
@@ -162,7 +166,7 @@ class GraphShard:
         pairs = state.slots
         slots = {pairs[i : i + 32]: pairs[i + 32 : i + 64] for i in range(0, len(pairs), 64)}
         before = {key: account.slots.get(key) for key in slots}
-        self._journal.note(UndoAccount(state.address, account.nonce, account.balance, account.code_hash, before))
+        self._undos.append(UndoAccount(state.address, account.nonce, account.balance, account.code_hash, before))
         account.nonce = account.nonce if state.nonce is None else state.nonce
         account.balance = account.balance if state.balance is None else state.balance
         account.code_hash = account.code_hash if state.code_hash is None else state.code_hash
@@ -177,7 +181,7 @@ class GraphShard:
 
     def _note(self, address: bytes, before: Tracked | None) -> None:
         self._noted.add(address)
-        self._journal.note(UndoPool(address, before))
+        self._undos.append(UndoPool(address, before))
 
     def _put_pool(self, address: bytes, tracked: Tracked | None) -> None:
         before = self.pools.get(address)
@@ -193,12 +197,16 @@ class GraphShard:
 
     def _count_changes(self) -> None:
         """Bring the digest up to date with the changed pools: once an event, however often each changed."""
+        digest, shares = self.digest, self._shares
         for address in self._changed_pools:
             tracked = self.pools.get(address)
-            share = 0 if tracked is None else entry_digest(tracked.pool.digest_entry(), tracked.reason)
-            self.digest = (self.digest + share - self._shares.pop(address, 0)) % MODULUS
-            if tracked is not None:
-                self._shares[address] = share
+            if tracked is None:
+                digest -= shares.pop(address, 0)
+                continue
+            share = entry_digest(tracked.pool.digest_entry(), tracked.reason)
+            digest += share - shares.get(address, 0)
+            shares[address] = share
+        self.digest = digest % MODULUS
 
     def _undo(self, undo: UndoPool | UndoAccount) -> None:
         if isinstance(undo, UndoPool):
@@ -227,13 +235,14 @@ class GraphShard:
             if full
             else self._changed_accounts
         )
+        touched = sorted(self._changed_pools)
         answer = ShardOutput(
             message.seq,
             message.shard,
             full,
-            tuple(sorted(self._changed_pools)),
-            tuple(self._pool_update(address, full) for address in sorted(pools)),
-            tuple(self._account_update(address, accounts[address]) for address in sorted(accounts)),
+            tuple(touched),
+            tuple([self._pool_update(address, full) for address in (sorted(pools) if full else touched)]),
+            tuple([self._account_update(address, accounts[address]) for address in sorted(accounts)]),
             (),
             self.digest,
             tuple(self._faults),

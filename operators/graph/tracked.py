@@ -103,7 +103,7 @@ def _accounts(packed: bytes) -> Iterator[AccountSlots]:
         at = end
 
 
-class Tracked(msgspec.Struct, eq=False):
+class Tracked(msgspec.Struct, eq=False, gc=False):
     """A pool as the shard keeps it; never changed, but replaced. `refusal` is why the shard does not let it be traded, or empty.
 
     `lost` says that a log could not be applied, so that the state is not the chain's from there on.
@@ -180,7 +180,7 @@ class Account:
         return account
 
 
-class UndoPool(NamedTuple):
+class UndoPool(msgspec.Struct, frozen=True, gc=False):
     """Puts a pool back; `before` None: the pool was not known."""
 
     address: bytes

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from operators.deadline import UNLIMITED, Allowance
 from operators.simulation.model import BlockEnv, Transaction, Witness
 from schemas.decisions import EventKind, Target
-from schemas.opportunities import NATIVE_RATE, Hop, Prices, Rate, Strategy
+from schemas.opportunities import NATIVE_RATE, Hop, Prices, Rate, Strategy, cycles_of
 from schemas.pools import AccountSlots
 
 
@@ -30,7 +31,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class RouteFound:
-    """A sized route and what it follows, in order: the last of `targets` is the one that it reacts to. `gross` in base units of the anchor token (the first hop's `token_in`), whose unit counts `rate`
+    """A sized route (or several of one anchor, one after the other) and what it follows, in order: the last of `targets` is the one that it reacts to. `gross` in base units of the anchor token (the first hop's `token_in`), whose unit counts `rate`
     wei (None: nobody knows). `gas` is the search's estimate of the whole transaction; `prices` has one entry a hop."""
 
     index: int
@@ -48,17 +49,23 @@ class RouteFound:
         return self.targets[-1].hash if self.targets else b""
 
     @property
+    def position(self) -> int:
+        """The most that is put in at once, in base units of the anchor: cycles follow each other, each returns what it took."""
+        return max(int(cycle[0].amount_in) for cycle in cycles_of(self.hops))
+
+    @property
     def gross_wei(self) -> int:
         """The profit before costs in wei, 0 while the anchor has no price."""
         return self.rate.in_wei(self.gross) if self.rate else 0
 
 
 class SimulationInput(NamedTuple):
-    """An event's share for one simulation shard."""
+    """An event's share for one simulation shard, and what is allowed to it."""
 
     seq: int
     shard: int
     candidates: tuple[Candidate, ...]
+    allowance: Allowance = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)

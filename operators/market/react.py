@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from operators.graph.messages import ShardOutput
+from operators.market.candidates import Behind, EncodeCall, NotEncodable, Writer
 from operators.market.heads import Heads
 from operators.market.hints import NO_POOL, marked, read_hint
 from operators.market.mempool import Mempool, MempoolLimits
 from operators.market.messages import Candidate, EventSummary, RouteFound
+from operators.market.plans import Limits, Plan, find_plans
 from operators.market.view import MarketView
-from operators.overlay.pending import Traced, behind, simulate_sequence
-from operators.pools.base import Pool
-from operators.search.find import Found, find_routes
+from operators.overlay.pending import Traced, simulate_sequence
 from operators.search.net import GasModel, Terms
 from operators.search.offers import BadPrice
-from operators.search.sizing import TradedHop
 from operators.simulation.engine import Engine
 from operators.simulation.model import BlockEnv, Transaction, Witness
 from schemas.blocks import BlockRecord
@@ -24,25 +23,17 @@ from schemas.control import ControlRecord
 from schemas.decisions import EventKind, Target
 from schemas.event import Event
 from schemas.hints import HintRecord
-from schemas.opportunities import Hop, Prices, Rate, Strategy
+from schemas.opportunities import Strategy
 from schemas.pending import PendingRecord
-from schemas.types import Wide
 from schemas.witness import WitnessRecord
-
-#: Encodes a route as the executor's calldata: (amount in, minimum profit, hops with the pools they go through) -> bytes. Raises `NotEncodable`.
-EncodeCall = Callable[[int, int, Sequence[tuple[Hop, Pool]]], bytes]
-
-
-class NotEncodable(ValueError):
-    """A route that the executor cannot be asked for; the message is a typed reason."""
 
 
 @dataclass(frozen=True)
 class MarketSettings:
     """What the market stage is configured with. `anchors`: tokens that routes start and end in, the wrapped native token first. `gas` is what
     routes cost besides what their pools estimate, `least_gas` the least of a hop by family. `mempool` bounds what is
-    kept of pending transactions. Routes must earn more than `min_net_wei` after
-    gas at the next base fee."""
+    kept of pending transactions. Routes must earn more than `min_net_wei` after gas at the next base fee; up to `max_cycles` of them go
+    into one call."""
 
     chain_id: int
     fork: str
@@ -55,6 +46,7 @@ class MarketSettings:
     min_net_wei: int
     max_position_wei: int
     max_gas: int
+    max_cycles: int = 1
     gas: GasModel = field(default_factory=lambda: GasModel(0, {}))
     least_gas: Mapping[str, int] = field(default_factory=dict)
     mempool: MempoolLimits = field(default_factory=MempoolLimits)
@@ -68,7 +60,7 @@ class Market:
     ) -> None:
         self._settings = settings
         self._engine = engine
-        self._encode = encode_call
+        self._writer = Writer(settings.owner, settings.executor, settings.max_gas, encode_call)
         self._view = MarketView(settings.anchors[0], settings.anchors, settings.least_gas)
         self.heads = heads
         self.mempool = mempool
@@ -97,7 +89,7 @@ class Market:
 
     def _after_state(self, changed: list[bytes], refusals: list[str]) -> list[tuple[RouteFound, Candidate]]:
         env = self.heads.next_env()
-        return self._candidates(Strategy.CYCLE, (), self._routes(changed, env, refusals), env, None, refusals, 0)
+        return self._write(Strategy.CYCLE, (), self._plans(changed, env, refusals), env, None, refusals, 0)
 
     def _on_pending(
         self, event: Event, refusals: list[str]
@@ -145,13 +137,13 @@ class Market:
         if overlay.moved:
             try:
                 with view.tables.overlay(overlay.pools):
-                    routes = self._routes(overlay.moved, env, refusals)
+                    plans = self._plans(overlay.moved, env, refusals)
             except BadPrice:
                 # The transaction would leave a pool in a state that has no price: nothing can be said of what follows.
                 refusals.append("bad_price")
                 return False
             targets = tuple(Target(entry.record.hash, entry.record.raw) for entry in sequence)
-            found += self._candidates(Strategy.BACKRUN, targets, routes, env, overlay.post, refusals, len(found))
+            found += self._write(Strategy.BACKRUN, targets, plans, env, overlay.post, refusals, len(found))
         return True
 
     def _behind_hint(self, hint: HintRecord, refusals: list[str]) -> list[tuple[RouteFound, Candidate]]:
@@ -167,16 +159,16 @@ class Market:
             return []
         try:
             with view.tables.overlay(told.pools):
-                routes = self._routes(told.named, env, refusals)
+                plans = self._plans(told.named, env, refusals)
         except BadPrice:
             refusals.append("bad_price")
             return []
         targets = (Target(hint.hash, b""),)
-        found = self._candidates(Strategy.BACKRUN, targets, routes, env, None, refusals, 0)
+        found = self._write(Strategy.BACKRUN, targets, plans, env, None, refusals, 0)
         return marked(found, told.pools)
 
-    def _routes(self, changed: Iterable[bytes], env: BlockEnv, refusals: list[str]) -> tuple[Found, ...]:
-        """The best routes through what changed, on the states that the tables show. Wei are priced on the states after the head."""
+    def _plans(self, changed: Iterable[bytes], env: BlockEnv, refusals: list[str]) -> tuple[Plan, ...]:
+        """What is worth a call after these pools changed, on the states that the tables show. Wei are priced on the states after the head."""
         settings, prices = self._settings, self._view.prices
         terms = Terms(
             settings.gas,
@@ -185,72 +177,36 @@ class Market:
             {anchor: price.of_wei(settings.max_position_wei) for anchor, price in prices.items()},
             settings.min_net_wei,
         )
-        search = find_routes(self._view.tables, changed, terms, settings.max_hops, settings.max_candidates)
-        refusals += ["unpriced_anchor"] * len(search.unpriced)
-        return search.routes
+        limits = Limits(settings.max_hops, settings.max_candidates, settings.max_cycles)
+        found = find_plans(self._view.tables, changed, terms, limits)
+        refusals += ["unpriced_anchor"] * len(found.unpriced)
+        return found.plans
 
-    def _candidates(
+    def _write(
         self,
         strategy: Strategy,
         targets: tuple[Target, ...],
-        routes: Sequence[Found],
+        plans: Sequence[Plan],
         env: BlockEnv,
         post: Witness | None,
         refusals: list[str],
         first: int,
     ) -> list[tuple[RouteFound, Candidate]]:
-        """Routes as calls with the state for each; those of an event are numbered on from `first`."""
+        """Plans as candidates behind `targets`, after which the state is `post`; those of an event are numbered on from `first`."""
+        if not plans:
+            return []
         owner = self._view.account(self._settings.owner)
         if owner is None:
-            refusals += ["owner_unknown"] * bool(routes)
+            refusals.append("owner_unknown")
             return []
-        whole = (self._settings.owner, self._settings.executor)
+        behind = Behind(strategy, targets, env, post, owner.nonce)
         found: list[tuple[RouteFound, Candidate]] = []
-        for route in routes:
+        for plan in plans:
             try:
-                transaction = self._transaction(route, owner.nonce, env)
+                found.append(self._writer.write(first + len(found), plan, behind, self._view))
             except NotEncodable as error:
                 refusals.append(str(error))
-                continue
-            needs = self._view.needs_of(leg.pool for leg in route.legs)
-            witness = self._view.witness(needs, whole)
-            if post is not None:
-                witness = behind(post, witness)
-            index = first + len(found)
-            candidate = Candidate(index, transaction, env, witness, needs)
-            found.append((self._found(index, strategy, targets, route), candidate))
         return found
-
-    def _found(self, index: int, strategy: Strategy, targets: tuple[Target, ...], route: Found) -> RouteFound:
-        price = self._view.prices[route.trade.anchor]
-        return RouteFound(
-            index=index,
-            strategy=strategy,
-            targets=targets,
-            hops=tuple(_hop(hop) for hop in route.trade.hops),
-            gross=route.trade.gross,
-            rate=Rate(Wide(price.wei), Wide(price.amount)),
-            gas=route.net.gas,
-            prices=tuple(Prices(_shown(hop.price_before), _shown(hop.price_after)) for hop in route.trade.hops),
-        )
-
-    def _transaction(self, route: Found, nonce: int, env: BlockEnv) -> Transaction:
-        # The minimum profit is the exact gross: amounts are fixed in the calldata, so anything else means that the state
-        # is not the one simulated on, and the call must fail. It is set before simulation since calldata costs gas.
-        settings, trade = self._settings, route.trade
-        call = self._encode(trade.amount_in, trade.gross, [(_hop(hop), hop.hop.pool) for hop in trade.hops])
-        return Transaction(
-            sender=settings.owner,
-            to=settings.executor,
-            nonce=nonce,
-            value=0,
-            data=call,
-            gas_limit=settings.max_gas,
-            max_fee=env.base_fee,
-            priority_fee=0,
-            # Before London there is no base fee, and the edge signs the older form.
-            tx_type=2 if env.base_fee else 0,
-        )
 
     def _summary(
         self,
@@ -282,21 +238,3 @@ class Market:
             state_digest=self._view.digest,
             replaced=replaced,
         )
-
-
-def _hop(hop: TradedHop) -> Hop:
-    pool, token_in, token_out = hop.hop
-    return Hop(
-        pool=pool.address,
-        family=pool.FAMILY,
-        zero_for_one=pool.tokens.index(token_in) < pool.tokens.index(token_out),
-        token_in=token_in,
-        token_out=token_out,
-        amount_in=Wide(hop.amount_in),
-        amount_out=Wide(hop.amount_out),
-    )
-
-
-def _shown(price: float) -> str:
-    """Nine digits: more than anybody reads, fewer than two machines' logarithms differ in."""
-    return f"{price:.9g}"

@@ -59,7 +59,7 @@ class Swapped(NamedTuple):
     state: ConcentratedPool
 
 
-class ConcentratedPool(msgspec.Struct, frozen=True):
+class ConcentratedPool(msgspec.Struct, frozen=True, gc=False):
     """A pool: `fee_pips` in millionths, price as a square root with 96 fractional bits (0: not initialised), liquidity in range.
 
     `tick` is kept beside the price, as the contract does: a pool that came down to the price of a tick stands one tick below it.

@@ -56,7 +56,7 @@ _SWAP_SLOTS = tuple(slot.to_bytes(32, "big") for slot in (6, 7, 8, 9, 10, 12))
 _PLAIN = (bytes, bytes, bytes, int, int, int, str)
 
 
-class V2Pool(msgspec.Struct, frozen=True):
+class V2Pool(msgspec.Struct, frozen=True, gc=False):
     """A pair: `fee_pips` in millionths, reserves in base units as of the last Sync (what the contract trades against).
 
     Make one with `from_plain` or `read`, which check the limits; the rest keeps them.

@@ -1,6 +1,7 @@
 """The Bytewax step of simulation: candidates over a fixed set of shards, so that processes share the work.
 
-A shard answers every event with one message, so the order in which workers finish cannot be seen downstream.
+A shard answers every event with one message, so the order in which workers finish cannot be seen downstream. A candidate whose turn comes
+after the event's deadline is refused as late (`operators.deadline`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import bytewax.operators as op
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
+from operators.deadline import LATE, LATE_DETAIL, NO_DEADLINE, Allowance, Deadline, is_late
 from operators.market.messages import Candidate, SimulationInput
 from operators.market.step import Reaction
 from operators.simulation.engine import Engine
@@ -25,24 +27,29 @@ class SimulationOutput(NamedTuple):
     verdicts: tuple[tuple[int, Verdict], ...]
 
 
-def simulate(engine: Engine, message: SimulationInput) -> SimulationOutput:
-    """Execute each candidate on its own fresh witness."""
-    verdicts = tuple((candidate.index, _verdict(engine, candidate)) for candidate in message.candidates)
+def simulate(engine: Engine, message: SimulationInput, deadline: Deadline = NO_DEADLINE) -> SimulationOutput:
+    """Execute each candidate on its own fresh witness, best first, until the deadline."""
+    verdicts = tuple(
+        (candidate.index, _verdict(engine, candidate, message.allowance, deadline)) for candidate in message.candidates
+    )
     return SimulationOutput(message.seq, message.shard, verdicts)
 
 
-def _verdict(engine: Engine, candidate: Candidate) -> Verdict:
+def _verdict(engine: Engine, candidate: Candidate, allowance: Allowance, deadline: Deadline) -> Verdict:
     if candidate.refusal:
         return refused(candidate.refusal, "the state before it is not known")
+    if is_late(deadline, allowance, candidate.index):
+        return refused(LATE, LATE_DETAIL)
     return engine.execute_each(candidate.witness, candidate.env, [candidate.transaction], [candidate.needs])[0]
 
 
 class _Logic(StatefulBatchLogic[SimulationInput, SimulationOutput, tuple[()]]):
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, deadline: Deadline) -> None:
         self._engine = engine
+        self._deadline = deadline
 
     def on_batch(self, values: list[SimulationInput]) -> tuple[Iterable[SimulationOutput], bool]:
-        return [simulate(self._engine, value) for value in values], StatefulBatchLogic.RETAIN
+        return [simulate(self._engine, value, self._deadline) for value in values], StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> tuple[()]:
         return ()  # every candidate brings its own state
@@ -54,11 +61,15 @@ def split(reaction: Reaction, shards: int) -> Iterable[tuple[str, SimulationInpu
     for candidate in reaction.candidates:
         dealt[candidate.index % shards].append(candidate)
     for shard in range(shards):
-        yield f"{shard:03d}", SimulationInput(reaction.summary.seq, shard, tuple(dealt[shard]))
+        yield f"{shard:03d}", SimulationInput(reaction.summary.seq, shard, tuple(dealt[shard]), reaction.allowance)
 
 
 def simulation(
-    step_id: str, reactions: KeyedStream[Reaction], shards: int, make_engine: Callable[[], Engine]
+    step_id: str,
+    reactions: KeyedStream[Reaction],
+    shards: int,
+    make_engine: Callable[[], Engine],
+    deadline: Deadline = NO_DEADLINE,
 ) -> KeyedStream[SimulationOutput]:
     """Verdicts for every event's candidates."""
 
@@ -66,4 +77,4 @@ def simulation(
         return split(keyed[1], shards)
 
     dealt = op.flat_map(f"{step_id}_fan_out", reactions, deal)
-    return op.stateful_batch(step_id, dealt, lambda _state: _Logic(make_engine()))
+    return op.stateful_batch(step_id, dealt, lambda _state: _Logic(make_engine(), deadline))

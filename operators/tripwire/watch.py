@@ -150,7 +150,7 @@ class WatchShard:
         self._set(address, known._replace(tally=known.tally.plus(log)))
 
     def _set(self, address: bytes, counted: _Counted) -> None:
-        self._journal.note(_UndoCount(address, self._counted.get(address)))
+        self._journal.note([_UndoCount(address, self._counted.get(address))])
         self._counted[address] = counted
 
     def _undo(self, undo: _UndoCount) -> None:

@@ -55,10 +55,15 @@ def merged_block(data: Path, whole: bool) -> ReplayBundle:
     main = load_bundle(data / BLOCK)
     if not whole:
         return main
+    others = [o for o in _others(data) if o.chain_id == main.chain_id and o.number != main.number]
+    return merged(main, others)
+
+
+def merged(main: ReplayBundle, others: Iterable[ReplayBundle]) -> ReplayBundle:
+    """`main` with what it does not have of the others: their accounts, and slots of accounts that it has, and their pools. Where two of the
+    others tell of the same, the earlier in order stands."""
     state, pools = dict(main.prestate), dict(main.pool_truth)
-    for other in _others(data):
-        if other.chain_id != main.chain_id or other.number == main.number:
-            continue
+    for other in others:
         for address, account in other.prestate.items():
             known = state.get(address)
             state[address] = account if known is None else _with_slots(known, account)

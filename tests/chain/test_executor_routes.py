@@ -9,6 +9,7 @@ import pytest
 from web3 import Web3
 
 from contracts.executor import AnyHop, decode_execute, encode_execute
+from contracts.several import encode_all
 from infra.runtime.child import ChildProcess
 from infra.runtime.ports import free_port
 from infra.toolchain import paths
@@ -115,6 +116,35 @@ def test_any_mix_pays_the_owner_exactly(market: RouteMarket, seed: int) -> None:
             break
     gas = _run(market, hops)
     print(f"\n{' '.join(edge.kind for edge in edges)}: {gas} gas")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_several_cycles_go_together_or_not_at_all(market: RouteMarket, seed: int) -> None:
+    """The second may go through pools that the first has moved: it is quoted behind it."""
+    rng, weth, manager = random.Random(f"several {seed}"), _raw(WETH), _raw(market.manager.address)
+    calls, profit, gas = list[bytes](), 0, 0
+    before = market.snapshot()
+    while len(calls) < 3:
+        edges, tokens = _cycle(market, rng)
+        if (hops := _paying(market, edges, tokens)) is None:
+            continue
+        earned = hops[-1].amount_out - _IN
+        call = encode_execute(weth, _IN, earned, hops, manager)
+        receipt = market.execute(call)
+        assert receipt["status"] == 1
+        calls.append(call)
+        profit, gas = profit + earned, gas + int(receipt["gasUsed"])
+    market.restore(before)
+    # What the last one is sized for is there behind the others only.
+    owned = market.balances(market.owner)
+    turned = market.execute(encode_all([*calls[::-1], calls[0]]))
+    assert turned["status"] == 0 and market.balances(market.owner) == owned
+    receipt = market.execute(encode_all(calls))
+    assert receipt["status"] == 1
+    assert market.balances(market.owner) == {**owned, WETH: owned[WETH] + profit}
+    assert not any(market.balances(market.executor).values())
+    print(f"\nthree cycles: {receipt['gasUsed']} gas together, {gas} one by one")
+    assert receipt["gasUsed"] < gas
 
 
 @needs_data

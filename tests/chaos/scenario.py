@@ -41,6 +41,7 @@ class Scenario:
         search_processes: int = 1,
         interval_s: float = INTERVAL_S,
         with_v3: bool = False,
+        contention: float = 0.0,
     ) -> None:
         """`seed` is that of the market, the users and of every random moment; `SLUICE_CHAOS_SEED` in the environment is added to it, to
         try other moments. Without a `broker` the world has its own."""
@@ -56,6 +57,7 @@ class Scenario:
             topic_prefix=f"chaos{seed}.{time.time_ns()}.",
             search_processes=search_processes,
             with_v3=with_v3,
+            contention=contention,
         )
         self.interval_s = interval_s
         self.built: list[BuiltBlock] = []
@@ -87,6 +89,13 @@ class Scenario:
         clock = BlockClock(devnet.builder, devnet.traffic, self.interval_s, self.built.append)
         with clock:
             yield clock
+
+    def run_blocks(self, count: int) -> None:
+        """Users trade for so many blocks."""
+        clock = self.world.devnet.clock(self.interval_s)
+        for _ in range(count):
+            self.built.append(clock.step(time.sleep))
+            self.world.flows.check()
 
     def sleep(self, least_s: float, most_s: float) -> None:
         """A random while."""

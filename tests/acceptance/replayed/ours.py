@@ -16,6 +16,7 @@ from flows.encoding import encode_route
 from flows.recorded_block import EXECUTOR
 from infra.devnet.genesis import Account
 from infra.devnet.signer import Signer
+from operators.market.candidates import Cycle, hop_of
 from operators.pools.base import Pool
 from operators.search.sizing import Trade, TradedHop
 from operators.simulation.engine import Engine, Execution, UnknownAccounts
@@ -25,7 +26,6 @@ from operators.simulation.model import AccountView, BlockEnv, Transaction, Witne
 from operators.simulation.verdict import Report, Verdict
 from schemas.config import DecideConfig
 from schemas.opportunities import Hop
-from schemas.types import Wide
 
 _ETHER = 10**18
 _ZERO = bytes(32)
@@ -76,7 +76,7 @@ class Outcome(NamedTuple):
 
 def transaction_of(trade: Trade, env: BlockEnv) -> Transaction:
     """Our transaction for a sized route: it takes the exact gross, or reverts. Raises `NotEncodable`."""
-    call = encode_route(trade.amount_in, trade.gross, [_asked(hop) for hop in trade.hops])
+    call = encode_route([Cycle(trade.amount_in, trade.gross, [_asked(hop) for hop in trade.hops])])
     return Transaction(
         sender=US.owner, to=US.executor, nonce=0, value=0, data=call, gas_limit=min(DecideConfig().max_gas, env.gas_limit),
         max_fee=env.base_fee, priority_fee=0, tx_type=2 if env.base_fee else 0,
@@ -84,17 +84,7 @@ def transaction_of(trade: Trade, env: BlockEnv) -> Transaction:
 
 
 def _asked(hop: TradedHop) -> tuple[Hop, Pool]:
-    pool, token_in, token_out = hop.hop
-    asked = Hop(
-        pool=pool.address,
-        family=pool.FAMILY,
-        zero_for_one=pool.tokens.index(token_in) < pool.tokens.index(token_out),
-        token_in=token_in,
-        token_out=token_out,
-        amount_in=Wide(hop.amount_in),
-        amount_out=Wide(hop.amount_out),
-    )
-    return asked, pool
+    return hop_of(hop), hop.hop.pool
 
 
 def execute_behind(

@@ -54,7 +54,7 @@ def _measure(size: int, count: int) -> tuple[list[float], float]:
     made = SearchMarket(size)
     settings = MarketSettings(
         chain_id=1, fork="Prague", block_seconds=12, anchors=made.anchors, executor=_EXECUTOR, owner=_OWNER, max_hops=4,
-        max_candidates=8, min_net_wei=0, max_position_wei=100 * 10**18, max_gas=1_000_000, gas=GasModel(30_000, {}),
+        max_candidates=8, max_cycles=4, min_net_wei=0, max_position_wei=100 * 10**18, max_gas=1_000_000, gas=GasModel(30_000, {}),
         least_gas={V2Pool.FAMILY: V2Pool.LEAST_GAS},
     )  # fmt: skip
     market = Market(

@@ -68,7 +68,7 @@ def test_what_was_earned() -> None:
     found = report(*world())
     assert (found.decisions, found.decisions_chosen, found.unsettled) == (5, 4, 0)
     assert (found.bundles_sent, found.bundles_included, found.bundles_reverted) == (4, 2, 1)
-    assert (found.included_exact, found.included_inexact) == (1, 1)
+    assert (found.included_exact, found.included_inexact, found.included_of_several) == (1, 1, 0)
     assert (found.predicted_net_wei, found.realised_net_wei, found.error_wei) == (2 * NET, 2 * NET - 5, -5)
     assert found.reverted_cost_wei == FEE
     assert found.outcomes == {"Included": 2, "NotIncluded": 2, "Reverted": 1}

@@ -1,0 +1,236 @@
+"""The chain of the bench `burst`: recorded mainnet transactions on a node that holds the state they ran on, many of them pending at once.
+
+No recorded block leaves 400 transactions that could be pending behind a block of 450 logs. So the node holds the states before several mainnet
+blocks of two days, laid together (of a slot that several tell the newest value stands); transactions of some are mined as one block, those of
+the others are pending behind it. Each is a real transaction on the real contracts and nearly the state it ran on. Which are together is ours, and so
+is that pools which were recorded hours apart differ in price by more than they did: there is more to find than there was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from contracts.executor import EXPECTED_IDLE, EXPECTED_SLOT, runtime_code
+from flows.recorded_block import EXECUTOR
+from flows.world import ETHER, write_key
+from infra.chain.transactions import decode
+from infra.devnet.anvil import Anvil
+from infra.devnet.genesis import Account, ReplayBundle, load_bundle, playable, start_block_node
+from infra.devnet.node import Node, data, quantity, to_hex
+from tests.bench.recorded_mempool import merged
+
+#: How many transactions are pending, and the logs of the block before them.
+PENDING, LOGS = 400, 450
+#: What is pending while everything is warmed up.
+WARM_PENDING = 16
+#: A block for warming up; then the block's transactions come from these, in this order; what is pending from the rest.
+_WARM, _MINED, _WAITING = 19_923_400, (19_929_064, 19_932_703), (19_932_148, 19_933_122, 19_934_116)
+#: In case that is not enough.
+_RESERVE = (21_230_867, 18_988_207)
+#: Pools are those of these blocks: of one time, so that their prices belong together.
+_POOLS_OF = (*_MINED, *_WAITING)
+_FOLDERS = ("risechain__pevm", "risc0__zeth")
+#: In wei: below what the cheapest of the transactions offers.
+_BASE_FEE = 5 * 10**9
+_GAS_LIMIT = 60_000_000
+
+
+class Recorded(NamedTuple):
+    """A recorded transaction: its block, its object as a node tells it, its signed bytes."""
+
+    block: int
+    fields: Mapping[str, Any]
+    raw: bytes
+
+
+@dataclass(frozen=True)
+class BurstChain:
+    """A running node at the block before the one for warming up.
+
+    `keys` has the files of the owner's key and of the relay identity's. `pools` are the real ones to be tracked. `warm` and `waiting` are pending
+    transactions, as objects of a node's feed.
+    """
+
+    node: Anvil
+    owner: bytes
+    keys: Path
+    pools: tuple[bytes, ...]
+    warm: tuple[bytes, ...]
+    waiting: tuple[bytes, ...]
+    #: How many of those waiting are of which recorded block.
+    waiting_of: Mapping[int, int]
+    _blocks: tuple[tuple[bytes, ...], ...]
+    _time: int
+
+    def mine(self, number: int) -> bytes:
+        """Mine the block for warming up (0) or the block itself (1); its announcement as a header of a node's feed."""
+        header = _mine(self.node.node, self._blocks[number], self._time + 12 * number)
+        for name in ("transactions", "uncles", "withdrawals", "size"):
+            header.pop(name, None)
+        return json.dumps(header, separators=(",", ":")).encode()
+
+
+def absent(folder: Path) -> list[str]:
+    """What of the recordings is not there."""
+    return [
+        f"eth_{number}.json.xz"
+        for number in (_WARM, *_MINED, *_WAITING, *_RESERVE)
+        if _path(folder, number) is None
+    ]
+
+
+@contextmanager
+def burst_chain(data_folder: Path, folder: Path) -> Iterator[BurstChain]:
+    """The node at work; `folder` takes its files and the keys. Raises `UnplayableBlock` and what the node's start raises."""
+    bundles = {number: _bundle(data_folder, number) for number in (_WARM, *_MINED, *_WAITING, *_RESERVE)}
+    recorded = {number: list(_transactions(bundle)) for number, bundle in bundles.items()}
+    mined = [one for number in _MINED for one in recorded[number]]
+    rest = [one for number in (*_WAITING, *_RESERVE) for one in recorded[number]]
+    ordered = [*recorded[_WARM], *mined, *rest]
+    keys = folder / "keys"
+    owner = write_key(keys / "owner")
+    write_key(keys / "relay_identity")
+    extra = {
+        owner: Account(balance=1000 * ETHER),
+        EXECUTOR: Account(nonce=1, code=runtime_code(owner), storage={EXPECTED_SLOT: EXPECTED_IDLE}),
+    }
+    newest = sorted(bundles.values(), key=lambda bundle: (bundle.number in _RESERVE, -bundle.number))
+    state = _ready(merged(newest[0], newest[1:]), bundles.values(), ordered)
+    with start_block_node(state, folder / "node", extra) as anvil:
+        time = bundles[_MINED[0]].timestamp
+        miner = bytes.fromhex(bundles[_MINED[0]].block["miner"][2:])
+        anvil.node.call("anvil_setCoinbase", to_hex(miner))
+        first, nonces = [one.raw for one in recorded[_WARM]], _nonces(ordered)
+        block, left = _with_logs(anvil.node, first, _playable(recorded[_WARM], mined, nonces), time)
+        waiting = _playable([*recorded[_WARM], *block], [*left, *rest], nonces)
+        pools = sorted({pool for number in _POOLS_OF for pool in bundles[number].pool_truth})
+        chosen, spare = waiting[:PENDING], waiting[PENDING : PENDING + WARM_PENDING]
+        if len(chosen) < PENDING:
+            raise ValueError(f"the recordings have {len(chosen)} transactions that can be pending, not {PENDING}")
+        yield BurstChain(
+            node=anvil,
+            owner=owner,
+            keys=keys,
+            pools=tuple(map(data, pools)),
+            warm=tuple(map(_announced, spare)),
+            waiting=tuple(map(_announced, chosen)),
+            waiting_of=Counter(one.block for one in chosen),
+            _blocks=(tuple(first), tuple(one.raw for one in block)),
+            _time=time,
+        )
+
+
+def _path(folder: Path, number: int) -> Path | None:
+    return next((path for name in _FOLDERS if (path := folder / name / f"eth_{number}.json.xz").is_file()), None)
+
+
+def _bundle(folder: Path, number: int) -> ReplayBundle:
+    path = _path(folder, number)
+    assert path is not None, f"block {number} is not recorded in {folder}"
+    return load_bundle(path)
+
+
+def _transactions(bundle: ReplayBundle) -> Iterator[Recorded]:
+    play = playable(bundle)
+    for index, raw in zip(play.indices, play.raws, strict=True):
+        yield Recorded(bundle.number, bundle.block["transactions"][index], raw)
+
+
+def _ready(state: ReplayBundle, bundles: Sequence[ReplayBundle], ordered: Sequence[Recorded]) -> ReplayBundle:
+    """The state in which each sender's first transaction is its next one, with the most that any recording has it own; a block with
+    room for all, cheap enough for all."""
+    accounts = dict(state.prestate)
+    nonces = _nonces(ordered)
+    for address in nonces:
+        balance = max((b.prestate[address].balance for b in bundles if address in b.prestate), default=0)
+        accounts[address] = replace(accounts[address], nonce=nonces[address], balance=balance)
+    first = min(bundle.timestamp for bundle in bundles if bundle.number == _MINED[0])
+    block = dict(state.block) | {
+        "transactions": [],
+        "timestamp": hex(first),
+        "gasLimit": hex(_GAS_LIMIT),
+        "baseFeePerGas": hex(_BASE_FEE),
+    }
+    return replace(state, prestate=accounts, block=block)
+
+
+def _nonces(ordered: Sequence[Recorded]) -> dict[bytes, int]:
+    """The nonce of each sender's first transaction."""
+    found: dict[bytes, int] = {}
+    for one in ordered:
+        found.setdefault(data(one.fields["from"]), quantity(one.fields["nonce"]))
+    return found
+
+
+def _playable(before: Sequence[Recorded], ordered: Sequence[Recorded], nonces: Mapping[bytes, int]) -> list[Recorded]:
+    """Those that are their sender's next one when their turn comes."""
+    following = dict(nonces)
+    for one in before:
+        following[data(one.fields["from"])] = quantity(one.fields["nonce"]) + 1
+    found = []
+    for one in ordered:
+        sender = data(one.fields["from"])
+        if quantity(one.fields["nonce"]) == following[sender]:
+            following[sender] += 1
+            found.append(one)
+    return found
+
+
+def _with_logs(
+    node: Node, first: Sequence[bytes], candidates: Sequence[Recorded], time: int
+) -> tuple[list[Recorded], list[Recorded]]:
+    """Of the candidates those, in order, that make a block of just `LOGS` logs behind the `first` block; and the others. The node is as before."""
+    chosen, tried = list(candidates), 0
+    while True:
+        snapshot = node.call("evm_snapshot")
+        for number, raws in enumerate((first, [one.raw for one in chosen])):
+            _mine(node, raws, time + 12 * number)
+        receipts = node.call("eth_getBlockReceipts", "latest")
+        node.call("evm_revert", snapshot)
+        logs = {receipt["transactionHash"]: len(receipt["logs"]) for receipt in receipts}
+        chosen = [one for one in chosen if one.fields["hash"] in logs]
+        counts = [logs[one.fields["hash"]] for one in chosen]
+        if sum(counts) == LOGS:
+            kept = set(map(id, chosen))
+            return chosen, [one for one in candidates if id(one) not in kept]
+        tried += 1
+        if tried > 8 or sum(counts) < LOGS:
+            raise ValueError(f"the recorded transactions make a block of {sum(counts)} logs, not {LOGS}")
+        chosen = _fitting(chosen, counts)
+
+
+def _mine(node: Node, raws: Sequence[bytes], time: int) -> dict[str, Any]:
+    """Mine a block of these, as many of them as the node takes; its header."""
+    node.call("anvil_dropAllTransactions")
+    node.call("evm_setBlockGasLimit", hex(_GAS_LIMIT))
+    node.call("evm_setNextBlockTimestamp", time)
+    node.call("anvil_setNextBlockBaseFeePerGas", hex(_BASE_FEE))
+    node.all([("eth_sendRawTransaction", [to_hex(raw)]) for raw in raws])
+    node.call("evm_mine")
+    header: dict[str, Any] = node.call("eth_getBlockByNumber", "latest", False)
+    return header
+
+
+def _fitting(ordered: Sequence[Recorded], counts: Sequence[int]) -> list[Recorded]:
+    """In order all that fit below the number of logs; of a sender none behind one that did not."""
+    left, out, found = LOGS, set[str](), []
+    for one, count in zip(ordered, counts, strict=True):
+        if count <= left and one.fields["from"] not in out and left:
+            left -= count
+            found.append(one)
+        else:
+            out.add(one.fields["from"])
+    return found
+
+
+def _announced(one: Recorded) -> bytes:
+    """The object as a node's feed of pending transactions has it."""
+    told = {**one.fields, "blockHash": None, "blockNumber": None, "transactionIndex": None}
+    assert decode(one.raw).hash == data(one.fields["hash"])
+    return json.dumps(told, separators=(",", ":")).encode()

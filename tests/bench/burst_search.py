@@ -1,0 +1,160 @@
+"""The search of the bench `burst`: the cores that the search flow's steps call, one after the other, and the edge's signing, without Kafka and relays."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from flows.encoding import route_encoder
+from flows.search import decision_settings, for_the_edge, market_settings, records_of
+from infra.kafka.assembler import Assembler
+from infra.kafka.positions import Position
+from infra.relays.bundle import Bundle, build_bundle, send_body
+from infra.relays.dialects import dialect
+from infra.relays.signing import Signer
+from operators.decision.core import Decision
+from operators.decision.requests import Requests
+from operators.decision.step import Decided
+from operators.graph.codes import CODE_SHARDS, CodeShard, fan_out_codes
+from operators.graph.messages import fan_out_parts
+from operators.graph.shard import GraphShard
+from operators.market.heads import Heads
+from operators.market.mempool import Mempool
+from operators.market.react import Market
+from operators.market.step import Reaction
+from operators.simulation.engine import Engine
+from operators.simulation.engines import make_engine
+from operators.simulation.step import simulate, split
+from schemas.config import Config, SecretRef
+from schemas.decisions import DecisionRecord
+from schemas.event import Event
+from schemas.record import Sequenced
+from schemas.topics import topic
+from tests.bench.burst_intake import Shares, Written
+
+T = TypeVar("T")
+
+
+class Signed(NamedTuple):
+    """A bundle as it would go to a relay: the bytes of the request and its signature header."""
+
+    decision: DecisionRecord
+    bundle: Bundle
+    body: bytes
+    header: str
+
+
+class Done(NamedTuple):
+    """What became of one event, and the seconds that each stage of it took."""
+
+    event: Event
+    decided: Decided
+    signed: Signed | None
+    shares: Shares
+
+
+class SearchSide:
+    """One worker with all shards."""
+
+    def __init__(self, config: Config, owner: Signer | None = None, identity: Signer | None = None) -> None:
+        search = config.search
+        settings = market_settings(config)
+        self._shards = [GraphShard(None, config.ingest.reorg_depth) for _ in range(search.shards)]
+        self._codes = [CodeShard() for _ in range(CODE_SHARDS)]
+        self._overlays = _Timed(make_engine(search.engine))
+        self.engine: Engine = make_engine(search.engine)
+        heads = Heads(settings.chain_id, settings.fork, settings.block_seconds)
+        self.market = Market(
+            settings, self._overlays, route_encoder(config), heads, Mempool(settings.mempool)  # type: ignore[arg-type]
+        )
+        self._decision = Decision(decision_settings(config))
+        self._requests = Requests(config.chain.id, search.request_witness_every)
+        self._simulation_shards = search.simulation_shards
+        self._assembler = Assembler(config.chain.id)
+        self._dialect = dialect("flashbots")
+        self._owner, self._identity = owner, identity
+        self._place = 0
+
+    def events(self, group: Written) -> list[Event]:
+        """The events that a group of the log's records completes."""
+        for name, value in group:
+            record = topic(name).codec.decode(value)
+            if isinstance(record, Sequenced):
+                self._place += 1
+                self._assembler.add(record, Position(name, 0, self._place), len(value))
+        return self._assembler.take(len(group))
+
+    def take(self, group: Written) -> Iterable[Done]:
+        """All that the flow does with a group of records."""
+        watch = _Watch()
+        events = self.events(group)
+        share = watch.lap() / max(1, len(events))
+        for event in events:
+            yield self._event(event, share)
+
+    def _event(self, event: Event, decode_s: float) -> Done:
+        watch, shards = _Watch(), len(self._shards)
+        shares: Shares = {"decoded": decode_s}
+        answers = [self._shards[message.shard].apply(message) for _, message in fan_out_parts(event, shards, False)]
+        answers += [
+            self._codes[message.shard - shards].apply(message) for _, message in fan_out_codes(event, shards, False)
+        ]
+        shares["graph"] = watch.lap()
+        self._overlays.seconds = 0.0
+        summary, candidates = self.market.react(event, answers)
+        reaction = Reaction(summary, tuple(candidates))
+        whole = watch.lap()
+        shares["overlay"] = self._overlays.seconds
+        shares["search, candidates"] = whole - self._overlays.seconds
+        outputs = [simulate(self.engine, message) for _, message in split(reaction, self._simulation_shards)]
+        shares["simulate"] = watch.lap()
+        verdicts = {index: verdict for output in outputs for index, verdict in output.verdicts}
+        decision, opportunities = self._decision.decide(summary, verdicts)
+        decided = Decided(decision, tuple(opportunities), tuple(self._requests.of(summary, verdicts)))
+        for _, record in records_of(decided):
+            topic(record.TOPIC).codec.encode(record)
+        shares["decide, records"] = watch.lap()
+        signed = self._sign(decided)
+        shares["sign"] = watch.lap()
+        return Done(event, decided, signed, shares)
+
+    def _sign(self, decided: Decided) -> Signed | None:
+        asked = for_the_edge(decided)
+        if asked is None or self._owner is None or self._identity is None or asked[1].chosen is None:
+            return None
+        bundle = build_bundle(asked[1], self._owner)
+        body = send_body(bundle, self._dialect)
+        return Signed(asked[1], bundle, body, self._identity.relay_header(body))
+
+
+class _Watch:
+    """Seconds from one look to the next."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+
+    def lap(self) -> float:
+        now = time.perf_counter()
+        seconds, self._last = now - self._last, now
+        return seconds
+
+
+class _Timed:
+    """An engine that says how long it took to execute."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.seconds = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def execute(self, *args: Any, **more: Any) -> Any:
+        """As the engine does."""
+        started = time.perf_counter()
+        try:
+            return self._engine.execute(*args, **more)
+        finally:
+            self.seconds += time.perf_counter() - started
