@@ -60,6 +60,7 @@ def market_settings(config: Config) -> MarketSettings:
             config.search.max_pending_book_bytes,
             config.search.pending_expiry_blocks,
             config.search.max_pending_sequence,
+            config.search.max_pending_partners,
         ),
     )
 
@@ -114,7 +115,9 @@ def build(
     changes = graph_state("graph_state", events, shards, config.ingest.reorg_depth)
     reactions = market("market", events, changes, shards, search, engine, route_encoder(config), observe, deadline)
     verdicts = simulation("simulate", reactions, simulation_shards, engine, deadline)
-    decided = op.key_rm("decided", decide("decide", reactions, verdicts, simulation_shards, decision, observe, deadline))
+    decided = op.key_rm(
+        "decided", decide("decide", reactions, verdicts, simulation_shards, decision, observe, deadline)
+    )
     # Records before bundles: a submission never exists without the decision that explains it being on its way.
     op.output("records", op.flat_map("to_records", decided, records_of), records)
     op.output("bundle_sink", op.filter_map("to_edge", decided, for_the_edge), bundles)

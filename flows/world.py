@@ -29,6 +29,7 @@ from schemas.config import (
     KafkaConfig,
     RelayConfig,
     RuntimeConfig,
+    SearchConfig,
     SecretRef,
     SettleConfig,
     SubmitConfig,
@@ -68,19 +69,23 @@ class World:
         patience_blocks: int = 2,
         with_v3: bool = True,
         contention: float = 0.0,
+        second_anchor: bool = False,
+        deadline_ms: int = 0,
     ) -> None:
         """`broker`: an already running one to share (tests); by default an own one. `live` lets bundles go to the dev builder,
         which is on this machine; nothing here can reach any other relay. `with_v3`: Uniswap V3 pools in the market as well. `contention`: the share of blocks
-        in which somebody nobody heard of moves the pool of the block's big swap ahead of everything else."""
+        in which somebody nobody heard of moves the pool of the block's big swap ahead of everything else. `second_anchor`: routes may also start and end in the first dollar, of six decimals; what is
+        earned in it is worth ether at a price."""
         self.folder = folder
         self.seed = seed
         folder.mkdir(parents=True, exist_ok=True)
         self._own_broker = broker is None
         self.broker = broker or LocalBroker(folder / "kafka")
         self.devnet = Devnet(folder / "devnet", seed=seed, per_block=per_block, with_v3=with_v3, contention=contention)
+        self._second_anchor = second_anchor
         self.config_path = folder / "sluice.toml"
         self.flows = FlowProcesses(self.config_path, folder / "logs", search_processes)
-        self._options = (topic_prefix, live, epoch_ms, patience_blocks)
+        self._options = (topic_prefix, live, epoch_ms, patience_blocks, deadline_ms)
         self._config: Config | None = None
         self._devnet_runs = False
 
@@ -112,7 +117,7 @@ class World:
         return self
 
     def _make_config(self) -> Config:
-        prefix, live, epoch_ms, patience_blocks = self._options
+        prefix, live, epoch_ms, patience_blocks, deadline_ms = self._options
         keys = self.folder / "keys"
         owner = write_key(keys / "owner")
         write_key(keys / "relay_identity")
@@ -130,6 +135,7 @@ class World:
             kafka=KafkaConfig(bootstrap_servers=self.broker.bootstrap_servers, topic_prefix=prefix),
             ingest=IngestConfig(factories=self._factories()),
             executor=ExecutorConfig(address=executor, owner=owner),
+            search=SearchConfig(anchors=(market.tokens[0].address,) if self._second_anchor else (), deadline_ms=deadline_ms),
             decide=DecideConfig(min_net_wei=10**13),
             submit=SubmitConfig(
                 live=live,

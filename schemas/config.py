@@ -204,7 +204,8 @@ class SearchConfig(Section):
 
     Pending transactions are kept with what they read, at most `max_pending_book` of them and `max_pending_book_bytes` (a full book gives up
     first what misses most nonces before it, then the lowest fee, then the oldest), for `pending_expiry_blocks`; at most
-    `max_pending_sequence` of one sender are executed in a row. Where a simulation misses state, the pool is asked for again, once in
+    `max_pending_sequence` of one sender are executed in a row. A transaction is also followed behind another sender's that moves a token it
+    moves, the latest `max_pending_partners` of them one at a time, for what only both together are worth. Where a simulation misses state, the pool is asked for again, once in
     `request_witness_every` blocks.
 
     Candidates whose simulation has not begun `deadline_ms` after their event was gathered are refused as late (0: none is).
@@ -226,6 +227,7 @@ class SearchConfig(Section):
     max_pending_book: int = Field(2048, ge=1)
     max_pending_book_bytes: int = Field(8 << 20, ge=1)
     max_pending_sequence: int = Field(8, ge=1, le=64)
+    max_pending_partners: int = Field(1, ge=0, le=16)
     pending_expiry_blocks: int = Field(50, ge=1)
     request_witness_every: int = Field(8, ge=1)
     deadline_ms: int = Field(0, ge=0, le=600_000)

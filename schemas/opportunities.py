@@ -75,8 +75,8 @@ class OpportunityRecord(Record, frozen=True):
     """A sized route, or several that are carried out as one, each on what the ones before it left: `cycles_of(hops)` tells them apart. `gross` is what comes back above what went in, in base units of the anchor token (the first hop's
     `token_in`); `gross_wei` is the same at `rate`, `net_wei` what is left of it after the gas at the next base fee, before any tip.
 
-    `target` is the pending transaction it follows, empty for a cycle after a block; `preceding` are earlier ones of the same sender that must
-    come before that, in order. `prices` has one entry a hop, `data` is the
+    `target` is the pending transaction it follows, empty for a cycle after a block; `preceding` are those that must come before
+    that, in order: earlier ones of its sender, and another sender's where only both together are worth it. `prices` has one entry a hop, `data` is the
     executor's calldata. `gas_estimate` is what the
     search reckoned with, `gas_used` what simulation found (0 unless the verdict is success). `rate` is None where the anchor has no price:
     such a route is recorded and never chosen. `state_digest` identifies the graph the route was found in."""

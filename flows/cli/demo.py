@@ -46,7 +46,7 @@ def demo(
     def say(line: str) -> None:
         err.print(f"{time.monotonic() - started:6.1f} s  {line}", highlight=False, soft_wrap=True)
 
-    with World(folder.resolve(), seed=seed).start(say) as world:
+    with World(folder.resolve(), seed=seed, second_anchor=True).start(say) as world:
         say("flows: ingest, search and settle, each a process of its own")
         world.start_flows()
         say(f"traffic: {blocks} blocks, one every {interval:g} s; users trade, the flows react, the builder builds")

@@ -20,6 +20,7 @@ from infra.chain.token_facts import read_tokens
 from infra.chain.tracing import At
 from operators.ingest.held import GONE
 from operators.ingest.tracked_state import as_needs, as_slots
+from operators.ingest.untraced import UNTRACEABLE
 from operators.pools.base import AdmissionReason, AdmissionRefused, Found, Pool
 from operators.pools.records import packed_state
 from schemas.codec import BadRecord
@@ -34,7 +35,7 @@ class PoolRefusal(StrEnum):
     """Why a pool is tracked but not traded, besides what its family says of it (`AdmissionReason`, `Pool.refusal`)."""
 
     #: What a trade through it reads cannot be found out.
-    UNTRACEABLE = "untraceable"
+    UNTRACEABLE = UNTRACEABLE
     #: Its record would not fit the topic.
     OVERSIZED = "oversized"
 

@@ -13,6 +13,7 @@ from flows.ingest.pools import PoolIntake
 from infra.chain import blocks, hexes
 from infra.chain.blocks import Header
 from infra.chain.errors import HeadMoved, LieReason, NodeLied, RpcError
+from infra.chain.header_hash import HeaderHashes
 from infra.chain.needs import Holders, trace_own
 from infra.chain.storage import nonces
 from infra.chain.tracing import At
@@ -21,6 +22,7 @@ from infra.ingest.block_events import Watch, block_records, gather_block, gather
 from operators.ingest.drafts import Draft
 from operators.ingest.head_tracker import Advance, Broken, Link, NeedHeaders, Stale, TooDeep
 from operators.ingest.log_state import OURSELVES
+from operators.ingest.untraced import TRY_EVERY
 from schemas.anchors import anchors_of
 from schemas.blocks import BlockRecord
 
@@ -43,6 +45,9 @@ class ChainFollower:
         self._ended = ended
         self._owner, self._executor = desk.config.executor.owner, desk.config.executor.address
         self._introduced = False
+        #: Anchor tokens that the node did not trace for us.
+        self._untraced: list[bytes] = []
+        self._hashes = HeaderHashes()
 
     async def _check_chain(self) -> None:
         chain = hexes.quantity(await self._node.call(str, "eth_chainId"))
@@ -58,7 +63,7 @@ class ChainFollower:
         at = await blocks.head(self._node) if wanted is None else await blocks.header_by_number(self._node, wanted)
         if at is None:
             raise IngestStopped(f"ingest.start_block is {wanted}, which the node does not have yet")
-        header = await blocks.header_by_hash(self._node, at.hash)
+        header = await blocks.header_by_hash(self._node, at.hash, self._hashes.check)
         await self._know_ourselves(header)
         facts = await gather_start(self._node, header, self._watch(header))
         records = block_records(self._desk.chain, facts, (), self._feeds.first_seen(header.hash))
@@ -69,9 +74,11 @@ class ChainFollower:
         """Find out what our own calls of the anchor tokens read, so that it is kept fresh."""
         who = Holders(self._executor, self._owner, header.miner)
         needs = {self._owner: frozenset[bytes](), self._executor: frozenset((bytes(32),))}
+        self._untraced.clear()
         for anchor in anchors_of(self._config):
             found = await trace_own(self._node, anchor, who, At.after(header))
             if isinstance(found, RpcError):
+                self._untraced.append(anchor)
                 log.warning("anchor token 0x%s cannot be traced (%s): its state is not kept", anchor.hex(), found)
             else:
                 needs |= {account: keys | needs.get(account, frozenset()) for account, keys in found.items()}
@@ -156,7 +163,7 @@ class ChainFollower:
 
     async def _apply(self, link: Link, reverts: Sequence[BlockRecord]) -> None:
         """Write the reverts, one block, and the pools created in it, as one transaction."""
-        header = await blocks.header_by_hash(self._node, link.hash)
+        header = await blocks.header_by_hash(self._node, link.hash, self._hashes.check)
         if _link(header) != link:
             raise NodeLied(LieReason.PARENT_MISMATCH, f"block {header.number} told two parents")
         if not self._introduced:
@@ -184,7 +191,8 @@ class ChainFollower:
 
     def _applied(self, block: object) -> None:
         assert isinstance(block, BlockRecord)
-        self._introduced = True
+        # Once more after a while where the node did not trace: it may again.
+        self._introduced = not (self._untraced and block.number % TRY_EVERY == 0)
         self._state.applied(block)
         self._desk.book.mined(block.tx_hashes)
 

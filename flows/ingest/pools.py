@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 
-from flows.ingest.admission import Admission, Admitter, gone
+from flows.ingest.admission import Admission, Admitter, PoolRefusal, gone
 from flows.ingest.candidates import found_of
 from flows.ingest.desk import Desk
 from flows.ingest.discovery import Discovery, journals_of
@@ -20,6 +20,7 @@ from infra.ingest.block_events import witness_record
 from infra.ingest.log_tail import LogTail
 from operators.ingest.drafts import Draft
 from operators.ingest.held import subject_of, suspension, unanswered
+from operators.ingest.log_state import found_in
 from operators.pools import FAMILIES
 from operators.pools.base import AdmissionRefused, BadState, Found
 from operators.pools.records import pool_of
@@ -188,6 +189,23 @@ class PoolIntake:
                 with contextlib.suppress(BadState):
                     out[address] = pool_of(record).holder
         return out
+
+    async def try_untraced_again(self) -> bool:
+        """Try some of the pools again whose reads the node did not trace; False when it is not time. Only what is traced now is written."""
+        header, state = self._desk.head, self._desk.state
+        due = state.untraced.due(header.number)
+        if not due:
+            return False
+        try:
+            found = await self._admissions([found_in(state.pools[address]) for address in due], header)
+            admissions = [a for a in found if a.record.refusal != PoolRefusal.UNTRACEABLE]
+            if admissions:
+                log.info("%d of %d pools that could not be traced are admitted anew", len(admissions), len(due))
+                await self._desk.ledger.commit(self.drafts(admissions, header))
+                self.admitted(admissions)
+        finally:
+            state.untraced.tried(due, header.number)
+        return True
 
     # ---------------------------------------------------------------- commands
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 from flows.ingest.chain import ChainFollower
@@ -16,6 +17,7 @@ from flows.ingest.outcomes import IngestProgress, IngestStopped
 from flows.ingest.pending import PendingIntake
 from flows.ingest.pools import PoolIntake
 from infra.chain import blocks
+from infra.chain.blocks import Header
 from infra.chain.errors import HeadMoved, LieReason, NodeError, NodeLied, NodeUnavailable, RpcError
 from infra.chain.node import Node
 from infra.ingest import metrics
@@ -95,6 +97,7 @@ class Session:
             wait_s = IDLE_S
             while not self._drain.is_set():
                 self._check_feeds()
+                seen = self._feeds.newest
                 try:
                     busy = await self._step()
                     self._refusals, wait_s = 0, IDLE_S
@@ -106,7 +109,7 @@ class Session:
                 except NodeUnavailable as error:
                     log.warning("node: %s; trying again in %.1f s", error, wait_s)
                     self._feeds.ask_head = True
-                    await pause(self._drain, wait_s)
+                    await self._rest(wait_s, seen)
                     wait_s = min(MAX_WAIT_S, 2 * wait_s)
                     continue
                 except (NodeLied, RpcError) as error:
@@ -127,6 +130,15 @@ class Session:
             self._feeds.check()
         except RpcError as error:
             raise IngestStopped(f"the node gives no feed of new heads: {error}") from None
+
+    async def _rest(self, seconds: float, seen: Header | None) -> None:
+        """Wait, but no longer than until there is another head than the one that was `seen`: not every request fails, and blocks come first."""
+        end = time.monotonic() + seconds
+        while not self._drain.is_set() and (left := end - time.monotonic()) > 0:
+            newest = self._feeds.newest
+            if newest is not None and (seen is None or newest.hash != seen.hash):
+                return
+            await asyncio.sleep(min(left, IDLE_S))
 
     async def _idle(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -169,7 +181,9 @@ class Session:
         admitted = await self._pools.admit_waiting()
         await self._pending.ask_pool()
         told = await self._sequence_hints()
-        return await self._sequence_waiting() or told or found or admitted or await self._pools.try_tokens_again()
+        if await self._sequence_waiting() or told or found or admitted:
+            return True
+        return await self._pools.try_untraced_again() or await self._pools.try_tokens_again()
 
     async def _ask_head(self) -> None:
         feeds = self._feeds

@@ -24,18 +24,35 @@ class HeaderAnswer(Answer, frozen=True):
     base_fee_per_gas: str | None = None
     excess_blob_gas: str | None = None
     transactions: list[str] | None = None
+    # Read by nobody but the one who computes the hash.
+    sha3_uncles: str | None = None
+    state_root: str | None = None
+    transactions_root: str | None = None
+    receipts_root: str | None = None
+    logs_bloom: str | None = None
+    extra_data: str | None = None
+    nonce: str | None = None
+    withdrawals_root: str | None = None
+    blob_gas_used: str | None = None
+    parent_beacon_block_root: str | None = None
+    requests_hash: str | None = None
 
 
 class LogAnswer(Answer, frozen=True):
-    """One log of a receipt or of `eth_getLogs`."""
+    """One log of a receipt."""
 
     address: str
     topics: list[str]
     data: str
-    block_number: str | None = None
     block_hash: str | None = None
     transaction_index: str | None = None
     log_index: str | None = None
+
+
+class PastLogAnswer(LogAnswer, frozen=True):
+    """One log of `eth_getLogs`."""
+
+    block_number: str | None = None
     removed: bool = False
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import cast
 
 import msgspec
 
@@ -64,8 +65,9 @@ def logs_of(
     Raises `NodeLied(malformed)` where one of them is, or where any address is.
     """
     mined = list(mined)
-    found = _addresses([answer.address for one in mined for answer in one.answers])
-    wanted = {text: address for text, address in found.items() if address in sources}
+    texts = list({answer.address: None for one in mined for answer in one.answers})
+    addresses = zip(texts, hexes.addresses(texts), strict=True)
+    wanted = {text: address for text, address in addresses if address in sources}
     topics = _Decoded(hexes.hash32)
     return [
         _log(answer, wanted[answer.address], one.tx_index, place, topics)
@@ -138,8 +140,10 @@ def _at_height(answer: HeaderAnswer, number: int) -> Header:
     return header
 
 
-async def header_by_hash(node: Node, block_hash: bytes) -> Header:
-    """The block of that hash. Raises `HeadMoved` where the node does not know it (any more)."""
+async def header_by_hash(
+    node: Node, block_hash: bytes, check: Callable[[HeaderAnswer], None] = lambda answer: None
+) -> Header:
+    """The block of that hash, which `check` may refuse. Raises `HeadMoved` where the node does not know it (any more)."""
     answer: HeaderAnswer | None = await node.call(
         HeaderAnswer | None, "eth_getBlockByHash", hexes.show(block_hash), False
     )
@@ -150,6 +154,7 @@ async def header_by_hash(node: Node, block_hash: bytes) -> Header:
         raise NodeLied(
             LieReason.WRONG_BLOCK, f"asked for block {hexes.show(block_hash)}, got {hexes.show(header.hash)}"
         )
+    check(answer)
     return header
 
 
@@ -241,25 +246,18 @@ def _mined(hashes: Sequence[bytes], answers: Sequence[ReceiptAnswer]) -> tuple[M
         Receipt,
         hashes,
         hexes.addresses([answer.from_ for answer in answers]),
-        _recipients([answer.to for answer in answers]),
+        hexes.optional_addresses([answer.to for answer in answers]),
         [1 if answer.status == "0x1" else hexes.uint(answer.status) for answer in answers],
         hexes.quantities([answer.gas_used for answer in answers], hexes.UINT_BITS, int),
-        hexes.quantities(["0x0" if answer.effective_gas_price is None else answer.effective_gas_price for answer in answers], 256, Wide),
+        hexes.quantities(_with_zeros([answer.effective_gas_price for answer in answers]), 256, Wide),
     )
     logs = [answer.logs for answer in answers]
     return tuple(map(Mined, receipts, range(len(logs)), accumulate(map(len, logs), initial=0), logs))
 
 
-def _recipients(texts: Sequence[str | None]) -> list[bytes]:
-    """Addresses, empty for contract creations; each decoded once, as many transactions go to the same few contracts."""
-    known: dict[str | None, bytes] = {None: b"", "": b"", **_addresses([text for text in texts if text])}
-    return [known[text] for text in texts]
-
-
-def _addresses(texts: Iterable[str]) -> dict[str, bytes]:
-    """Addresses by their texts."""
-    distinct = list(dict.fromkeys(texts))
-    return dict(zip(distinct, hexes.addresses(distinct), strict=True))
+def _with_zeros(texts: list[str | None]) -> list[str]:
+    """Quantities; one that is absent is 0."""
+    return ["0x0" if text is None else text for text in texts] if not all(texts) else cast("list[str]", texts)
 
 
 def _check_log(answer: LogAnswer, block_hash: bytes, tx_index: int, log_index: int) -> None:

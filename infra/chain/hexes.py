@@ -48,7 +48,9 @@ address, hash32 = _of_size(20), _of_size(32)
 
 def addresses(values: Sequence[str]) -> list[bytes]:
     """`address` of each: their form is checked for all at once, and one by one only where something is wrong with it."""
-    if set(map(len, values)) == {42} and _prefixed(values):
+    joined, count = "".join(values), len(values)
+    # Of texts of equal length the first and the second characters stand in every so manyth place.
+    if set(map(len, values)) == {42} and joined[::42].count("0") == count == joined[1::42].count("x"):
         try:
             return [a2b_hex(value[2:]) for value in values]
         except ValueError:
@@ -56,14 +58,15 @@ def addresses(values: Sequence[str]) -> list[bytes]:
     return [address(value) for value in values]
 
 
-def _prefixed(values: Sequence[str]) -> bool:
-    """Whether each begins with `0x`, for who then refuses a comma in any of them."""
-    return ("," + ",".join(values)).count(",0x") == len(values)
-
-
 def optional_address(value: str | None) -> bytes:
     """A 20-byte address, empty where there is none (contract creation)."""
     return address(value) if value else b""
+
+
+def optional_addresses(values: Sequence[str | None]) -> list[bytes]:
+    """`optional_address` of each."""
+    given = [value for value in values if value]
+    return addresses(given) if len(given) == len(values) else [optional_address(value) for value in values]
 
 
 def quantity(value: str | int | None, bits: int = 256) -> int:
@@ -87,7 +90,8 @@ def uint(value: str | int | None) -> int:
 
 def quantities(values: Sequence[str], bits: int, kind: type[I]) -> list[I]:
     """`quantity` of each as integers of this kind, checked as in `addresses`."""
-    if _prefixed(values):
+    # A comma in one of them, which would mislead the count, is no digit.
+    if ("," + ",".join(values)).count(",0x") == len(values):
         try:
             numbers = list(map(kind, values, repeat(16)))
         except ValueError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from infra.chain import hexes
-from infra.chain.errors import RpcError
+from infra.chain.errors import NodeTimeout, RpcError
 from infra.chain.node import Node
 from infra.chain.prestate import AccountChange
 from infra.chain.tracing import At, prestates
@@ -102,7 +102,11 @@ def union(needs: Iterable[Needs]) -> dict[bytes, frozenset[bytes]]:
 async def trace_needs(node: Node, pools: Sequence[Traced], who: Holders, at: At) -> list[Needs | RpcError]:
     """What a simulation through each pool needs; the node's error for a pool whose calls it could not trace."""
     calls = dict.fromkeys(call for pool in pools for call in (*_of_tokens(pool, who), *_of_probes(pool, who)))
-    traces = await _trace(node, list(calls), at)
+    try:
+        traces = await _trace(node, list(calls), at)
+    except NodeTimeout as error:
+        # Blocks wait while a pool is admitted, so it is not asked again and again.
+        return [RpcError("debug_traceCall", 0, str(error))] * len(pools)
     return [_needs(pool, traces, who) for pool in pools]
 
 
@@ -134,7 +138,10 @@ async def _trace(node: Node, calls: Sequence[_Call], at: At) -> _Traces:
 
 async def trace_own(node: Node, token: bytes, who: Holders, at: At) -> Needs | RpcError:
     """What the executor's own calls of a token read."""
-    traces = await prestates(node, [call.request() for call in own_calls(token, who)], at)
+    try:
+        traces = await prestates(node, [call.request() for call in own_calls(token, who)], at)
+    except NodeTimeout as error:
+        return RpcError("debug_traceCall", 0, str(error))
     for trace in traces:
         if isinstance(trace, RpcError):
             return trace

@@ -119,9 +119,11 @@ class Node:
 
     # ---------------------------------------------------------------- many
 
-    async def batch(self, calls: Sequence[Call], *, at_most: int = BATCH_LIMIT) -> list[Any | RpcError]:
+    async def batch(
+        self, calls: Sequence[Call], *, at_most: int = BATCH_LIMIT, patient: bool = True
+    ) -> list[Any | RpcError]:
         """All requests in batches as large as the node takes them and `at_most` of that, several at once; answers in order, an error of
-        one request in its place. Raises as `call` where a batch as a whole fails."""
+        one request in its place. Raises as `call` where a batch as a whole fails. Not `patient`: what takes too long alone is not asked again."""
         answers: list[Any | RpcError] = [None] * len(calls)
         waiting = deque(range(len(calls)))
 
@@ -129,7 +131,7 @@ class Node:
             while waiting:
                 part = [waiting.popleft() for _ in range(min(len(waiting), self._size.now, at_most))]
                 try:
-                    found = await self._one_batch([calls[i] for i in part])
+                    found = await self._one_batch([calls[i] for i in part], patient)
                 except (BatchRefused, NodeTimeout):
                     if len(part) == 1:
                         raise
@@ -152,9 +154,9 @@ class Node:
                 raise _raised(answer)
         return answers
 
-    async def _one_batch(self, calls: Sequence[Call]) -> list[Any | RpcError]:
+    async def _one_batch(self, calls: Sequence[Call], patient: bool) -> list[Any | RpcError]:
         if len(calls) == 1:
-            return [await self._single(calls[0])]
+            return [await self._single(calls[0], patient)]
         body = [{"jsonrpc": "2.0", "id": i, "method": c.method, "params": c.params} for i, c in enumerate(calls)]
         self.requests += len(calls)
         return await self._post(body, lambda content: self._decode_batch(content, calls), patient=False)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from infra.chain import hexes
-from infra.chain.answers import LogAnswer
+from infra.chain.answers import PastLogAnswer
 from infra.chain.errors import LieReason, NodeLied
 from infra.chain.node import Node
 from schemas.logs import Log
@@ -32,7 +32,7 @@ async def logs_between(node: Node, address: bytes, topics: Sequence[bytes], firs
         "fromBlock": hexes.show_int(first),
         "toBlock": hexes.show_int(last),
     }
-    answers: list[LogAnswer] = await node.call(list[LogAnswer], "eth_getLogs", query, patient=False)
+    answers: list[PastLogAnswer] = await node.call(list[PastLogAnswer], "eth_getLogs", query, patient=False)
     found = [_past_log(answer) for answer in answers if not answer.removed]
     wanted = frozenset(topics)
     for number, _, log in found:
@@ -44,7 +44,7 @@ async def logs_between(node: Node, address: bytes, topics: Sequence[bytes], firs
     return sorted(found, key=lambda past: (past.number, past.log.log_index))
 
 
-def _past_log(answer: LogAnswer) -> PastLog:
+def _past_log(answer: PastLogAnswer) -> PastLog:
     if answer.block_number is None or answer.block_hash is None:
         raise NodeLied(LieReason.MALFORMED, "a log of the past without its block")
     if len(answer.topics) > 4:

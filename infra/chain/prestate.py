@@ -6,15 +6,18 @@ fields that changed: a slot that became zero is in `pre` and missing in `post`; 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from infra.chain import hexes
 from infra.chain.answers import BlockTrace, Prestate, TracedAccount, TracedDiff
-from infra.chain.errors import LieReason, NodeLied, RpcError
+from infra.chain.errors import LieReason, NodeLied, NodeTimeout, RpcError
 from infra.chain.keccak import EMPTY_CODE_HASH, keccak
 from infra.chain.node import Node
 from schemas.witness import AccountState
+
+log = logging.getLogger("sluice.chain")
 
 ZERO_WORD = bytes(32)
 #: The slots to keep of an account; None: all of them.
@@ -103,18 +106,18 @@ def _storage(account: TracedAccount) -> dict[bytes, bytes]:
 
 
 async def block_diffs(node: Node, block_hash: bytes, tx_hashes: Sequence[bytes]) -> list[TracedDiff] | None:
-    """The state change of each transaction of a block, in order; None where the node cannot trace."""
+    """The state change of each transaction of a block, in order; None where the node does not trace, or not in time. Raises `NodeLied`."""
     if not tx_hashes:
         return []
     options = {"tracer": "prestateTracer", "tracerConfig": {"diffMode": True}}
     try:
         traces: list[BlockTrace] = await node.call(
-            list[BlockTrace], "debug_traceBlockByHash", hexes.show(block_hash), options
+            list[BlockTrace], "debug_traceBlockByHash", hexes.show(block_hash), options, patient=False
         )
-    except RpcError as error:
-        if error.unsupported:
-            return None
-        raise
+    except (RpcError, NodeTimeout) as error:
+        # The same can be read, and a block that waits for its trace is one that nothing is decided on.
+        _log_untraced(f"block {hexes.show(block_hash)}", error)
+        return None
     if len(traces) != len(tx_hashes):
         raise NodeLied(LieReason.TRACE_COUNT, f"{len(traces)} traces for {len(tx_hashes)} transactions")
     out = []
@@ -130,16 +133,23 @@ async def block_diffs(node: Node, block_hash: bytes, tx_hashes: Sequence[bytes])
 
 
 async def transaction_diff(node: Node, tx_hash: bytes) -> TracedDiff | None:
-    """The state change of one mined transaction; None where the node cannot trace. Raises `NodeLied` where it answers with
-    something else than a state change (some do for a transaction they do not know)."""
+    """The state change of one mined transaction; None where the node does not trace, or not in time. Raises `NodeLied` where it answers
+    with something else than a state change (some do for a transaction they do not know)."""
     options = {"tracer": "prestateTracer", "tracerConfig": {"diffMode": True}}
     try:
-        diff: TracedDiff = await node.call(TracedDiff, "debug_traceTransaction", hexes.show(tx_hash), options)
-    except RpcError as error:
-        if error.unsupported:
-            return None
-        raise
+        diff: TracedDiff = await node.call(
+            TracedDiff, "debug_traceTransaction", hexes.show(tx_hash), options, patient=False
+        )
+    except (RpcError, NodeTimeout) as error:
+        _log_untraced(f"transaction {hexes.show(tx_hash)}", error)
+        return None
     return diff
+
+
+def _log_untraced(what: str, error: RpcError | NodeTimeout) -> None:
+    # A node without the method does not say so for the first time.
+    usual = isinstance(error, RpcError) and error.unsupported
+    log.log(logging.DEBUG if usual else logging.WARNING, "no trace of %s: %s", what, error)
 
 
 def balance_change(diff: TracedDiff, account: bytes) -> BalanceStep | None:

@@ -45,7 +45,7 @@ async def trace_scripts(node: Node, scripts: Sequence[Scripts], at_: At, delay: 
     """
     later = replace(at_, number=at_.number + delay.blocks, time=at_.time + delay.seconds)
     calls = [_calls(item, at_, later) for item in scripts]
-    answers = iter(await node.batch([call for each in calls for call in each], at_most=_AT_ONCE))
+    answers = iter(await node.batch([call for each in calls for call in each], at_most=_AT_ONCE, patient=False))
     return [_merged(item, [next(answers) for _ in each]) for item, each in zip(scripts, calls, strict=True)]
 
 

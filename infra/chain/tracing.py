@@ -45,8 +45,9 @@ def trace_call(tx: dict[str, Any], at_: At) -> Call:
 
 
 async def prestates(node: Node, calls: list[dict[str, Any]], at_: At) -> list[dict[bytes, AccountChange] | RpcError]:
-    """What each call reads, from the same state; an error of one call stands in its place. Raises `HeadMoved` if the block is gone."""
-    answers = await node.batch([trace_call(tx, at_) for tx in calls], at_most=TRACES_AT_ONCE)
+    """What each call reads, from the same state; an error of one call stands in its place. Raises `HeadMoved` if the block is gone, and
+    `NodeTimeout` where even one alone takes too long."""
+    answers = await node.batch([trace_call(tx, at_) for tx in calls], at_most=TRACES_AT_ONCE, patient=False)
     out: list[dict[bytes, AccountChange] | RpcError] = []
     for answer in answers:
         if isinstance(answer, RpcError):

@@ -23,6 +23,7 @@ from infra.chain.prestate import (
     transaction_diff,
 )
 from infra.chain.storage import balances, changed_between, nonces, read_accounts
+from infra.ingest import metrics
 from schemas.blocks import BlockOp, BlockRecord
 from schemas.logs import Log, LogsRecord
 from schemas.receipts import NativeBalance, ReceiptsRecord, WatchedTransaction
@@ -96,6 +97,7 @@ def _is_ours(mined: Mined, watch: Watch) -> bool:
 
 async def _watched_alone(node: Node, mined: Mined, accounts: Sequence[bytes]) -> WatchedTransaction:
     diff = await transaction_diff(node, mined.receipt.tx_hash)
+    metrics.UNTRACED.labels("own_transaction").inc(diff is None)
     native = None
     if diff is not None:
         steps = ((a, balance_change(diff, a)) for a in accounts)
@@ -112,7 +114,8 @@ async def _gather_by_tracing(node: Node, header: Header, watch: Watch) -> BlockF
         balances(node, header.hash, ours),
         nonces(node, header.hash, ours),
     )
-    if diffs is None:  # the node does not trace
+    if diffs is None:
+        metrics.UNTRACED.labels("block").inc()
         return await _gather_by_reading(node, header, watch)
     changes = await _changes(node, header, diffs, watch)
     for i, account in enumerate(ours):

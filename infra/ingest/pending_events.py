@@ -121,6 +121,7 @@ async def trace_pending(
     told = await asyncio.gather(
         *(_behind(node, earlier, r, at, trace) for r, earlier, trace in zip(records, behind, traces, strict=True))
     )
+    metrics.UNTRACED.labels("pending").inc(sum(isinstance(t, RpcError) for t in told))
     return [
         None if isinstance(t, RpcError) else _state(t, r.sender, nonce_of[r.sender])
         for t, r in zip(told, records, strict=True)

@@ -67,17 +67,43 @@ pub fn execute_each(
     budget: &Budget,
     threads: usize,
 ) -> Vec<Verdict> {
-    let one = |tx: &Transaction| {
-        guarded(|| {
-            let mut machine = Machine::new(StateDb::new(witness, block, unknown), block, budget);
-            match make_system_calls(&mut machine, block) {
-                Ok(()) => transact(&mut machine, block, tx, budget),
-                Err(refused) => refused.into(),
-            }
-        })
-        .unwrap_or_else(Verdict::from)
-    };
+    let one = |tx: &Transaction| execute_alone(witness, block, tx, unknown, budget);
     if threads <= 1 { txs.iter().map(one).collect() } else { txs.par_iter().map(one).collect() }
+}
+
+/// A transaction with the witness and the block that are its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// The state it runs on.
+    pub witness: &'a Witness,
+    /// The block it runs in.
+    pub block: &'a Block,
+    /// The transaction.
+    pub tx: &'a Transaction,
+}
+
+/// Runs each case by itself: [`execute_each`] for transactions that do not share a state.
+#[must_use]
+pub fn execute_cases(cases: &[Case<'_>], unknown: UnknownAccounts, budget: &Budget, threads: usize) -> Vec<Verdict> {
+    let one = |case: &Case<'_>| execute_alone(case.witness, case.block, case.tx, unknown, budget);
+    if threads <= 1 { cases.iter().map(one).collect() } else { cases.par_iter().map(one).collect() }
+}
+
+fn execute_alone(
+    witness: &Witness,
+    block: &Block,
+    tx: &Transaction,
+    unknown: UnknownAccounts,
+    budget: &Budget,
+) -> Verdict {
+    guarded(|| {
+        let mut machine = Machine::new(StateDb::new(witness, block, unknown), block, budget);
+        match make_system_calls(&mut machine, block) {
+            Ok(()) => transact(&mut machine, block, tx, budget),
+            Err(refused) => refused.into(),
+        }
+    })
+    .unwrap_or_else(Verdict::from)
 }
 
 /// Turns a panic into a refusal: it says nothing about the transaction, and costs nobody else anything.

@@ -28,7 +28,7 @@ pub use budget::Budget;
 pub use codes::CodeStore;
 pub use database::UnknownAccounts;
 pub use error::{InputError, InputKind};
-pub use execute::{Execution, execute, execute_each};
+pub use execute::{Case, Execution, execute, execute_cases, execute_each};
 pub use fork::{FORK_NAMES, Fork};
 pub use refusal::Refusal;
 pub use transaction::{Authority, Authorization, Transaction};

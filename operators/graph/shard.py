@@ -203,7 +203,8 @@ class GraphShard:
             if tracked is None:
                 digest -= shares.pop(address, 0)
                 continue
-            share = entry_digest(tracked.pool.digest_entry(), tracked.reason)
+            pool = tracked.pool
+            share = entry_digest(pool.digest_entry(), tracked.refusal or pool.refusal)
             digest += share - shares.get(address, 0)
             shares[address] = share
         self.digest = digest % MODULUS

@@ -46,13 +46,12 @@ class LogSources:
     def wants(self, log: Log) -> bool:
         """Whether a log is to be recorded: a factory's announcement, and of what some family listens to all that a pool's own contract says,
         and of a contract that pools share what is about one of them or about all."""
-        topic = log.topics[0] if log.topics else b""
-        if topic in self._announcements.get(log.address, ()):
-            return True
-        pools = self._pools.get(log.address)
-        if pools is None or topic not in self.topics:
-            return False
-        return log.address in pools or any(_is_about(family, log, pools) for family in by_topic(topic))
+        topic, address = log.topics[0] if log.topics else b"", log.address
+        pools = self._pools.get(address)
+        if pools is not None and topic in self.topics:
+            if address in pools or any(_is_about(family, log, pools) for family in by_topic(topic)):
+                return True
+        return topic in self._announcements.get(address, ())
 
 
 def _is_about(family: type[Pool], log: Log, pools: Container[bytes]) -> bool:

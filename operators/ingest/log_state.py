@@ -10,6 +10,7 @@ from operators.ingest.held import GONE, HeldPools
 from operators.ingest.log_sources import LogSources
 from operators.ingest.resume import LogBroken, current_chain, known_pools, link_of
 from operators.ingest.tracked_state import TrackedState, as_slots
+from operators.ingest.untraced import Untraced
 from operators.pools.base import BadState, Found
 from operators.pools.records import pool_of
 from schemas.blocks import BlockRecord
@@ -20,6 +21,11 @@ from schemas.pools import PoolOp, PoolRecord
 #: The owner under which our own accounts' needs are tracked: no pool has this address.
 OURSELVES = b"ourselves"
 _CODES_KEPT = 1 << 18
+
+
+def found_in(record: PoolRecord) -> Found:
+    """A pool of the log as it was found."""
+    return Found(record.family, record.address, record.factory, record.seed)
 
 
 class LogState:
@@ -38,6 +44,8 @@ class LogState:
         self.to_admit: dict[bytes, Found] = {}
         #: Pools suspended by a command.
         self.held = HeldPools()
+        #: Pools that are not traded because the node did not trace.
+        self.untraced = Untraced()
         self.log_sources = LogSources(factories)
         self.drift = Drift()
         self._resuming = False
@@ -141,6 +149,7 @@ class LogState:
     def admitted(self, record: PoolRecord) -> None:
         """A pool event was written."""
         self.to_admit.pop(record.address, None)
+        self.untraced.note(record)
         if record.op is PoolOp.SUSPEND:
             old = self.pools.pop(record.address, None)
             if record.refusal != GONE:
@@ -168,7 +177,7 @@ class LogState:
             self.drift.admitted(pool, record.needs, record.block_number, known=not self._resuming)
 
     def _again(self, record: PoolRecord) -> None:
-        self.to_admit[record.address] = Found(record.family, record.address, record.factory, record.seed)
+        self.to_admit[record.address] = found_in(record)
 
     def readmit(self, address: bytes) -> bool:
         """Have a pool of the log admitted anew, held or not; False for one that the log does not have."""

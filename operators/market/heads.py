@@ -25,6 +25,8 @@ class Heads:
         self._fork = fork
         self._block_seconds = block_seconds
         self._blocks: list[BlockRecord] = [_from_plain(p) for p in plain]
+        #: As `next_env` gave it since the head moved: hundreds of pending transactions are tried behind a head.
+        self._next: BlockEnv | None = None
 
     @property
     def head(self) -> BlockRecord | None:
@@ -33,7 +35,7 @@ class Heads:
 
     def move(self, block: BlockRecord) -> None:
         """Apply or revert a block. Raises `HeadError` where parent hashes do not link."""
-        head = self.head
+        head, self._next = self.head, None
         if block.op is BlockOp.REVERT:
             if head is None or head.hash != block.hash:
                 raise HeadError(f"revert of block {block.number} (0x{block.hash.hex()}), which is not the head")
@@ -56,6 +58,11 @@ class Heads:
         Base fee is exact (EIP-1559). Time, fee recipient and randomness are not known before the block is built: time is
         the head's plus the slot, the recipient is the head's, randomness is zero. Raises `HeadError` before the first head.
         """
+        if self._next is None:
+            self._next = self._env()
+        return self._next
+
+    def _env(self) -> BlockEnv:
         head = self.head
         if head is None:
             raise HeadError("no head yet")

@@ -17,7 +17,7 @@ from schemas.pending import PendingRecord
 from schemas.topics import topic
 from schemas.witness import WitnessRecord
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 #: Hashes of expired transactions that are remembered, so that one that is announced again does not begin anew.
 _EXPIRED_KEPT = 4096
 _HASH = 32
@@ -26,12 +26,13 @@ _HASH = 32
 @dataclass(frozen=True)
 class MempoolLimits:
     """At most so many transactions, and bytes of them with their prestates; blocks after which one is given up; how many of one sender
-    are executed in a row."""
+    are executed in a row; behind how many of other senders, one at a time, one is tried as well."""
 
     count: int = 2048
     size: int = 8 << 20
     expiry_blocks: int = 50
     sequence: int = 8
+    partners: int = 1
 
 
 class Entry(NamedTuple):
@@ -49,6 +50,13 @@ class Entry(NamedTuple):
         return len(self.encoded) + len(self.packed)
 
 
+class Followed(NamedTuple):
+    """What came of following a transaction on the present head: the pools it moves, and what is earned behind it alone (wei, 0 for nothing)."""
+
+    moved: tuple[bytes, ...]
+    net_wei: int
+
+
 class Added(NamedTuple):
     """What became of an announced transaction: why it is not here (empty: it is), and the hashes that it took the place of."""
 
@@ -62,7 +70,7 @@ class Mempool:
     def __init__(self, limits: MempoolLimits, plain: tuple[Any, ...] | None = None) -> None:
         """`plain` is what an earlier one's `snapshot` gave."""
         self._limits = limits
-        version, entries, nonces, expired = plain or (SNAPSHOT_VERSION, (), (), b"")
+        version, entries, nonces, expired, followed = plain or (SNAPSHOT_VERSION, (), (), b"", ())
         if version != SNAPSHOT_VERSION:
             raise ValueError(f"mempool snapshot of version {version}, this code reads {SNAPSHOT_VERSION}")
         #: By hash, in the order of first sight.
@@ -70,6 +78,8 @@ class Mempool:
         self._by_sender: dict[bytes, dict[int, bytes]] = {}
         #: The next nonce of accounts that have something pending, as of the head; where the log told it.
         self._nonces: dict[bytes, int] = dict(nonces)
+        #: By hash, in the order in which they were followed.
+        self._followed = {tx_hash: Followed(*each) for tx_hash, *each in followed}
         self._expired = {expired[at : at + _HASH]: None for at in range(0, len(expired), _HASH)}
         self._size = 0
         decode = topic(PendingRecord.TOPIC).codec.decode
@@ -90,7 +100,8 @@ class Mempool:
     def snapshot(self) -> tuple[Any, ...]:
         """Versioned plain data."""
         entries = tuple([(e.encoded, e.seen_at, e.packed) for e in self._entries.values()])
-        return (SNAPSHOT_VERSION, entries, tuple(self._nonces.items()), b"".join(self._expired))
+        followed = tuple([(tx_hash, *each) for tx_hash, each in self._followed.items()])
+        return (SNAPSHOT_VERSION, entries, tuple(self._nonces.items()), b"".join(self._expired), followed)
 
     # ---------------------------------------------------------------- what comes
 
@@ -128,6 +139,7 @@ class Mempool:
 
     def move(self, block: BlockRecord) -> None:
         """The head moves: prestates are of another head now. What a block holds is no longer pending, nor what it overtook or what is too old."""
+        self._followed.clear()
         for tx_hash, entry in self._entries.items():
             if entry.packed:
                 self._size -= len(entry.packed)
@@ -183,6 +195,18 @@ class Mempool:
             yield following
             nonce += 1
 
+    def followed(self, tx_hash: bytes, found: Followed) -> None:
+        """Remember what came of following a transaction, until the head moves."""
+        self._followed.pop(tx_hash, None)
+        self._followed[tx_hash] = found
+
+    def partners(self, tx_hash: bytes) -> Iterator[tuple[bytes, Followed]]:
+        """What other senders' transactions were followed on the present head, the latest first."""
+        sender = self._entries[tx_hash].record.sender
+        for other, found in reversed(self._followed.items()):
+            if self._entries[other].record.sender != sender:
+                yield other, found
+
     # ---------------------------------------------------------------- bounds
 
     def _evict(self, newest: bytes) -> None:
@@ -227,6 +251,7 @@ class Mempool:
 
     def _drop(self, tx_hash: bytes) -> None:
         entry = self._entries.pop(tx_hash)
+        self._followed.pop(tx_hash, None)
         self._size -= entry.size
         mine = self._by_sender[entry.record.sender]
         del mine[entry.record.nonce]

@@ -15,13 +15,16 @@ from operators.search.tables import Tables
 INTRINSIC_GAS = 21_000
 #: Sizing together is done once over: the next round adds less than a ten-thousandth on most sets, for as much work again.
 _ROUNDS = 1
+#: One part in so many of a call's gas is left free: the search only estimates what its cycles take.
+_GAS_ROOM = 5
 
 
 class Plan(NamedTuple):
-    """Cycles of one anchor to be carried out in this order as one call, and what the search reckons they cost in gas."""
+    """Cycles of one anchor to be carried out in this order as one call; what the search reckons they cost in gas, and earn after it in wei."""
 
     trades: tuple[Trade, ...]
     gas: int
+    net_wei: int
 
     @property
     def gross(self) -> int:
@@ -40,11 +43,12 @@ class Plan(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Hops of a route, routes of an event, and cycles of one call at most (1: each route is a call of its own)."""
+    """Hops of a route, routes of an event, cycles of one call (1: each route is a call of its own) and its gas, at most."""
 
     hops: int
     routes: int
     cycles: int
+    gas: int
 
 
 class Plans(NamedTuple):
@@ -57,23 +61,30 @@ class Plans(NamedTuple):
 def find_plans(tables: Tables, changed: Iterable[bytes], terms: Terms, limits: Limits) -> Plans:
     """What is worth trying after some pools changed."""
     search = find_routes(tables, changed, terms, limits.hops, limits.routes)
-    plans = [Plan((found.trade,), found.net.gas) for found in search.routes]
-    together = best_together(search.routes, tables.get, terms, limits.cycles)
+    plans = [Plan((found.trade,), found.net.gas, found.net.net_wei) for found in search.routes]
+    together = best_together(search.routes, tables.get, terms, limits)
     if together is not None:
         plans.append(together)
     return Plans(tuple(plans), search.unpriced)
 
 
-def best_together(routes: Sequence[Found], pool_of: PoolOf, terms: Terms, limit: int) -> Plan | None:
-    """The best set of these routes, of the best one's anchor; None unless it is of several and earns more than the best one alone."""
-    if limit < 2 or len(routes) < 2:
+def best_together(routes: Sequence[Found], pool_of: PoolOf, terms: Terms, limits: Limits) -> Plan | None:
+    """The best set of these routes, of the best one's anchor and within the gas of a call; None unless it is of several and earns more than
+    the best one alone."""
+    if not routes:
         return None
     best = routes[0]
     same = [found.legs for found in routes if found.trade.anchor == best.trade.anchor]
     if len(same) < 2:
         return None
     shared = terms._replace(gas=GasModel(max(0, terms.gas.per_route - INTRINSIC_GAS), terms.gas.corrections))
-    found = best_set(same, pool_of, shared, limit, rounds=_ROUNDS)
-    if len(found.taken) < 2 or found.net_wei - INTRINSIC_GAS * terms.fee_wei <= best.net.net_wei:
-        return None
-    return Plan(tuple(one.trade for one in found.taken), INTRINSIC_GAS + sum(one.net.gas for one in found.taken))
+    for cycles in range(min(limits.cycles, len(same)), 1, -1):
+        found = best_set(same, pool_of, shared, cycles, rounds=_ROUNDS)
+        net_wei = found.net_wei - INTRINSIC_GAS * terms.fee_wei
+        if len(found.taken) < 2 or net_wei <= best.net.net_wei:
+            return None
+        gas = INTRINSIC_GAS + sum(one.net.gas for one in found.taken)
+        plan = Plan(tuple(one.trade for one in found.taken), gas, net_wei)
+        if plan.gas * _GAS_ROOM <= limits.gas * (_GAS_ROOM - 1):
+            return plan
+    return None

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from operators.graph.messages import ShardOutput
 from operators.market.candidates import Behind, EncodeCall, NotEncodable, Writer
 from operators.market.heads import Heads
 from operators.market.hints import NO_POOL, marked, read_hint
-from operators.market.mempool import Mempool, MempoolLimits
+from operators.market.mempool import Entry, Followed, Mempool, MempoolLimits
 from operators.market.messages import Candidate, EventSummary, RouteFound
 from operators.market.plans import Limits, Plan, find_plans
 from operators.market.view import MarketView
-from operators.overlay.pending import Traced, simulate_sequence
+from operators.overlay.pending import Overlay, Traced, simulate_sequence
 from operators.search.net import GasModel, Terms
 from operators.search.offers import BadPrice
 from operators.simulation.engine import Engine
@@ -96,7 +97,7 @@ class Market:
     ) -> tuple[list[tuple[RouteFound, Candidate]], tuple[bytes, ...]]:
         """What follows a pending transaction, and what it replaced.
 
-        It is tried behind its sender's earlier ones; if that can be modelled, then each later one of the same sender that is known already
+        It is tried behind its sender's earlier ones (and, with them, behind another sender's, for what only both are worth); if that can be modelled, then each later one of the same sender that is known already
         and follows without a gap is tried as well: it could not be before.
         """
         pending, head, witness = event.parts[0], self.heads.head, event.part(WitnessRecord)
@@ -128,23 +129,74 @@ class Market:
         if refusal:
             refusals.append(refusal)
             return False
-        view, env = self._view, self.heads.next_env()
-        traced = [Traced(entry.record, entry.packed) for entry in sequence]
-        overlay = simulate_sequence(self._engine, view.tables.get, view.listeners, view.codes, env, traced)
-        if overlay.refusal:
-            refusals.append(overlay.refusal)
+        after = self._after(sequence)
+        if after.refusal:
+            refusals.append(after.refusal)
             return False
-        if overlay.moved:
-            try:
-                with view.tables.overlay(overlay.pools):
-                    plans = self._plans(overlay.moved, env, refusals)
-            except BadPrice:
-                # The transaction would leave a pool in a state that has no price: nothing can be said of what follows.
-                refusals.append("bad_price")
-                return False
-            targets = tuple(Target(entry.record.hash, entry.record.raw) for entry in sequence)
-            found += self._write(Strategy.BACKRUN, targets, plans, env, overlay.post, refusals, len(found))
+        plans = self._plans_after(after, after.moved, refusals)
+        if plans is None:
+            refusals.append("bad_price")
+            return False
+        found += self._write_behind(sequence, plans, after, refusals, len(found))
+        alone = Followed(after.moved, max((plan.net_wei for plan in plans), default=0))
+        self.mempool.followed(tx_hash, alone)
+        if alone.moved:
+            found += self._behind_two(tx_hash, sequence, alone, refusals, len(found))
         return True
+
+    def _behind_two(
+        self, tx_hash: bytes, sequence: Sequence[Entry], alone: Followed, refusals: list[str], first: int
+    ) -> list[tuple[RouteFound, Candidate]]:
+        """What follows a transaction and one of another sender before it, where that earns more than following each alone would."""
+        found: list[tuple[RouteFound, Candidate]] = []
+        for other, known in self._partners(tx_hash, alone):
+            before, refusal = self.mempool.sequence(other)
+            if refusal:
+                continue
+            both = (*before, *sequence)
+            after = self._after(both)
+            if after.refusal:
+                refusals.append(f"together_{after.refusal}")
+                continue
+            plans = self._plans_after(after, (*known.moved, *after.moved), refusals)
+            best = max(plans or (), key=lambda plan: plan.net_wei, default=None)
+            if best is not None and best.net_wei > known.net_wei + alone.net_wei:
+                found += self._write_behind(both, (best,), after, refusals, first + len(found))
+        return found
+
+    def _partners(self, tx_hash: bytes, alone: Followed) -> list[tuple[bytes, Followed]]:
+        """The latest transactions of others that move a price of a token whose price this one moves too; anchors, which all do, aside."""
+        mine = self._tokens_of(alone.moved)
+        others = (one for one in self.mempool.partners(tx_hash) if not mine.isdisjoint(self._tokens_of(one[1].moved)))
+        return list(islice(others, self._settings.mempool.partners))
+
+    def _tokens_of(self, pools: Iterable[bytes]) -> set[bytes]:
+        known = (self._view.tables.get(pool) for pool in pools)
+        return {token for pool in known if pool is not None for token in pool.tokens}.difference(self._settings.anchors)
+
+    def _after(self, sequence: Sequence[Entry]) -> Overlay:
+        """The market after pending transactions in order."""
+        view = self._view
+        traced = [Traced(entry.record, entry.packed) for entry in sequence]
+        return simulate_sequence(
+            self._engine, view.tables.get, view.listeners, view.codes, self.heads.next_env(), traced
+        )
+
+    def _plans_after(self, after: Overlay, moved: Sequence[bytes], refusals: list[str]) -> tuple[Plan, ...] | None:
+        """What is worth a call after these pools were moved; None where one of them is left in a state that has no price: nothing can be said then."""
+        if not moved:
+            return ()
+        try:
+            with self._view.tables.overlay(after.pools):
+                return self._plans(moved, self.heads.next_env(), refusals)
+        except BadPrice:
+            return None
+
+    def _write_behind(
+        self, sequence: Sequence[Entry], plans: Sequence[Plan], after: Overlay, refusals: list[str], first: int
+    ) -> list[tuple[RouteFound, Candidate]]:
+        targets = tuple(Target(entry.record.hash, entry.record.raw) for entry in sequence)
+        return self._write(Strategy.BACKRUN, targets, plans, self.heads.next_env(), after.post, refusals, first)
 
     def _behind_hint(self, hint: HintRecord, refusals: list[str]) -> list[tuple[RouteFound, Candidate]]:
         """What might follow a transaction that is only hinted at: searched where its logs point, not simulated behind it."""
@@ -177,7 +229,7 @@ class Market:
             {anchor: price.of_wei(settings.max_position_wei) for anchor, price in prices.items()},
             settings.min_net_wei,
         )
-        limits = Limits(settings.max_hops, settings.max_candidates, settings.max_cycles)
+        limits = Limits(settings.max_hops, settings.max_candidates, settings.max_cycles, settings.max_gas)
         found = find_plans(self._view.tables, changed, terms, limits)
         refusals += ["unpriced_anchor"] * len(found.unpriced)
         return found.plans

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from operators.graph.dispatch import Listeners, concerns, keys_of
 from operators.pools.base import BadLog, Pool
-from operators.simulation.engine import Engine, UnknownAccounts
+from operators.simulation.engine import Engine, Execution, UnknownAccounts
 from operators.simulation.model import BlockEnv, Transaction, Witness
 from operators.simulation.packed import PackedState
 from schemas.logs import Log
@@ -25,14 +25,18 @@ PoolOf = Callable[[bytes], Pool | None]
 class Overlay(NamedTuple):
     """The hypothetical changes of a pending transaction, behind those that must come before it. `refusal` is empty where it could be modelled.
 
-    `pools` are all changed states, in order of first change; `post` is the witness after the transaction. `moved` are the addresses of those
-    pools that the transaction itself changed.
+    `pools` are all changed states, in order of first change. `moved` are the addresses of those pools that the transaction itself changed.
     """
 
     refusal: str
     pools: tuple[Pool, ...]
-    post: Witness | None
+    execution: Execution | None = None
     moved: tuple[bytes, ...] = ()
+
+    @property
+    def post(self) -> Witness | None:
+        """The witness after the transaction, None where there was a refusal. Worked out when first asked for: of most pending transactions nobody asks."""
+        return None if self.execution is None else self.execution.post
 
 
 class Traced(NamedTuple):
@@ -73,9 +77,9 @@ def simulate_pending(
     Refusals besides: `no_witness` (the node could not trace it), `stale_witness` (traced on another head).
     """
     if record is None:
-        return Overlay("no_witness", (), None)
+        return Overlay("no_witness", ())
     if record.block_hash != head_hash:
-        return Overlay("stale_witness", (), None)
+        return Overlay("stale_witness", ())
     return simulate_sequence(engine, pool_of, listeners, codes, env, [Traced(pending, record.packed)])
 
 
@@ -103,15 +107,15 @@ def simulate_sequence(
             # A failing transaction moves no pool, and a bundle with one is not taken.
             whose = "pending" if place == len(sequence) else "predecessor"
             reason = f":{verdict.reason}" if verdict.kind is VerdictKind.REFUSED else ""
-            return Overlay(f"{whose}_{verdict.kind.value}{reason}", (), None)
+            return Overlay(f"{whose}_{verdict.kind.value}{reason}", ())
     pools: dict[bytes, Pool] = {}
     moved: dict[bytes, None] = {}
     try:
         for verdict in execution.verdicts:
             moved = _apply_logs(verdict.logs, pools, pool_of, listeners, env.timestamp)
     except BadLog as error:
-        return Overlay(f"bad_log:{error.reason}", (), None)
-    return Overlay("", tuple(pools.values()), execution.post, tuple(moved))
+        return Overlay(f"bad_log:{error.reason}", ())
+    return Overlay("", tuple(pools.values()), execution, tuple(moved))
 
 
 def _apply_logs(

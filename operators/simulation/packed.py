@@ -118,16 +118,16 @@ def nonce_in(packed: bytes, address: bytes) -> int | None:
     if reader.take(len(_MAGIC)) != _MAGIC:
         raise BadPackedWitness("this is no packed witness of version 1")
     for _ in range(reader.count(36)):
-        reader.take(32)
-        reader.take(reader.count(1))
+        reader.skip(32)
+        reader.skip(reader.count(1))
     for _ in range(reader.count(21)):
-        found, absent = reader.take(20), reader.take(1)[0] == _ABSENT
-        nonce = 0 if absent else int.from_bytes(reader.take(8), "big")
-        if found == address:
-            return nonce
+        head = reader.take(21)
+        absent = head[20] == _ABSENT
+        if head.startswith(address):
+            return 0 if absent else int.from_bytes(reader.take(8), "big")
         if not absent:
-            reader.take(64)
-            reader.take(_SLOT * reader.count(_SLOT))
+            reader.skip(72)
+            reader.skip(_SLOT * reader.count(_SLOT))
     return None
 
 
@@ -180,6 +180,11 @@ class _Reader:
             )
         taken, self._at = self._packed[self._at : end], end
         return taken
+
+    def skip(self, size: int) -> None:
+        self._at += size
+        if self._at > len(self._packed):
+            raise BadPackedWitness(f"truncated: the end is at {len(self._packed)}, {self._at - len(self._packed)} bytes early")
 
     def count(self, least: int) -> int:
         at, number = self._at, int.from_bytes(self.take(4), "big")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from operators.simulation.checks import check_needs
@@ -70,6 +71,7 @@ class RevmEngine:
         self._budget = sluice_evm.Budget(**(budget or Budget())._asdict())
         self._codes = sluice_evm.CodeStore()
         self._seen_codes: tuple[Mapping[bytes, bytes], int] = ({}, 0)
+        self._seen_block: tuple[BlockEnv, sluice_evm.Block | Verdict] | None = None
 
     def execute(
         self,
@@ -174,7 +176,7 @@ class RevmEngine:
         unknown: UnknownAccounts,
         touched: bool,
     ) -> list[Verdict]:
-        block = native_block(env)
+        block = self._block(env)
         if isinstance(block, Verdict):
             return [block] * len(txs)
         natives = [
@@ -208,6 +210,12 @@ class RevmEngine:
             below = below.layered(layer)
         return below
 
+    def _block(self, env: BlockEnv) -> sluice_evm.Block | Verdict:
+        # With its 256 hashes a block takes longer to hand over than a short transaction to execute; many run in the same.
+        if self._seen_block is None or self._seen_block[0] is not env:
+            self._seen_block = env, native_block(env)
+        return self._seen_block[1]
+
     @staticmethod
     def _lacking(state: Witness | PackedState, needs: Needs) -> Verdict | None:
         return check_needs(unpacked(state), needs) if needs else None
@@ -221,11 +229,14 @@ class RevmEngine:
         # Codes go by their hash: a dictionary that was seen and has not grown holds nothing new.
         if seen is codes and count == len(codes):
             return
+        fresh = len(codes) - count if seen is codes else len(codes)
         if len(self._codes) > _MOST_CODES:
             self._codes.clear()
-        for code_hash, code in codes.items():
+            fresh = len(codes)
+        # The last to come stand at the end: a market that knows thousands of codes learns one or two with a transaction.
+        for code_hash in islice(codes, len(codes) - fresh, None):
             if code_hash not in self._codes:
-                self._codes.add_checked(code_hash, code)
+                self._codes.add_checked(code_hash, codes[code_hash])
         self._seen_codes = (codes, len(codes))
 
     def _verdict(self, native: sluice_evm.Verdict, tx_index: int, first_log: int, touched: bool = False) -> Verdict:

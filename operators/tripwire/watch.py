@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import msgspec
+
 from operators.graph.journal import DEPTH, Journal, UndoForm
 from operators.graph.messages import ShardInput
 from operators.graph.shard import GraphShard
@@ -114,7 +116,7 @@ class WatchShard:
         self._admit(message.pool)
         if message.kind is EventKind.BLOCK:
             self._journal.begin(message.number, message.block_hash)
-        self.graph.apply(message._replace(accounts=()))
+        self.graph.apply(msgspec.structs.replace(message, accounts=()))
         if message.kind is EventKind.REVERT:
             return self._take_off(message)
         if message.kind is not EventKind.BLOCK:

@@ -2,13 +2,17 @@
 
 No recorded block leaves 400 transactions that could be pending behind a block of 450 logs. So the node holds the states before several mainnet
 blocks of two days, laid together (of a slot that several tell the newest value stands); transactions of some are mined as one block, those of
-the others are pending behind it. Each is a real transaction on the real contracts and nearly the state it ran on. Which are together is ours, and so
-is that pools which were recorded hours apart differ in price by more than they did: there is more to find than there was.
+the others are pending behind it. Each is a real transaction on the real contracts and nearly the state it ran on; which are together is ours.
+
+The recordings have few pools of the same tokens, so hardly a route. So beside each Uniswap V2 pair a second one is put, as another exchange has it:
+the pair's own code at the place where Sushiswap's factory would make it, at the same price, with less in it. What moves the recorded pair enough
+leaves something to take, and there is more to find than there was.
 """
 
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,14 +23,19 @@ from typing import Any, NamedTuple
 from contracts.executor import EXPECTED_IDLE, EXPECTED_SLOT, runtime_code
 from flows.recorded_block import EXECUTOR
 from flows.world import ETHER, write_key
+from infra.chain.keccak import keccak
 from infra.chain.transactions import decode
 from infra.devnet.anvil import Anvil
 from infra.devnet.genesis import Account, ReplayBundle, load_bundle, playable, start_block_node
 from infra.devnet.node import Node, data, quantity, to_hex
+from operators.pools.uniswap_v2 import UINT112_MAX, pair_address
+from schemas.known import V2_FACTORIES
 from tests.bench.recorded_mempool import merged
 
 #: How many transactions are pending, and the logs of the block before them.
 PENDING, LOGS = 400, 450
+#: Empty blocks before: a node that has run for an hour knows the hashes of so many (EVM's BLOCKHASH reaches no further).
+_PAST = 256
 #: What is pending while everything is warmed up.
 WARM_PENDING = 16
 #: A block for warming up; then the block's transactions come from these, in this order; what is pending from the rest.
@@ -39,6 +48,11 @@ _FOLDERS = ("risechain__pevm", "risc0__zeth")
 #: In wei: below what the cheapest of the transactions offers.
 _BASE_FEE = 5 * 10**9
 _GAS_LIMIT = 60_000_000
+#: Slots of UniswapV2Pair: token0, token1, both reserves with the time of their last change, the lock (1: open).
+_TOKENS, _RESERVES, _LOCK = (6, 7), 8, 12
+#: Mappings of balances are looked for in the first slots of a token.
+_MOST_SLOTS = 300
+_SUSHISWAP = next(factory for factory in V2_FACTORIES[1] if factory.name == "sushiswap")
 
 
 class Recorded(NamedTuple):
@@ -58,6 +72,8 @@ class BurstChain:
     """
 
     node: Anvil
+    #: The block that a log of it starts with.
+    start: int
     owner: bytes
     keys: Path
     pools: tuple[bytes, ...]
@@ -101,23 +117,30 @@ def burst_chain(data_folder: Path, folder: Path) -> Iterator[BurstChain]:
         EXECUTOR: Account(nonce=1, code=runtime_code(owner), storage={EXPECTED_SLOT: EXPECTED_IDLE}),
     }
     newest = sorted(bundles.values(), key=lambda bundle: (bundle.number in _RESERVE, -bundle.number))
-    state = _ready(merged(newest[0], newest[1:]), bundles.values(), ordered)
+    state = _ready(merged(newest[0], newest[1:]), tuple(bundles.values()), ordered)
+    real = {data(pool): truth["kind"] for number in _POOLS_OF for pool, truth in bundles[number].pool_truth.items()}
+    accounts = dict(state.prestate)
+    second = _second_pairs(accounts, sorted(pool for pool, kind in real.items() if kind == "v2"))
+    state = replace(state, prestate=accounts)
     with start_block_node(state, folder / "node", extra) as anvil:
         time = bundles[_MINED[0]].timestamp
+        start = quantity(anvil.node.call("eth_blockNumber"))
+        anvil.node.call("anvil_setNextBlockBaseFeePerGas", hex(_BASE_FEE))
+        anvil.node.call("anvil_mine", hex(_PAST), hex(12))
         miner = bytes.fromhex(bundles[_MINED[0]].block["miner"][2:])
         anvil.node.call("anvil_setCoinbase", to_hex(miner))
         first, nonces = [one.raw for one in recorded[_WARM]], _nonces(ordered)
         block, left = _with_logs(anvil.node, first, _playable(recorded[_WARM], mined, nonces), time)
         waiting = _playable([*recorded[_WARM], *block], [*left, *rest], nonces)
-        pools = sorted({pool for number in _POOLS_OF for pool in bundles[number].pool_truth})
         chosen, spare = waiting[:PENDING], waiting[PENDING : PENDING + WARM_PENDING]
         if len(chosen) < PENDING:
             raise ValueError(f"the recordings have {len(chosen)} transactions that can be pending, not {PENDING}")
         yield BurstChain(
             node=anvil,
+            start=start,
             owner=owner,
             keys=keys,
-            pools=tuple(map(data, pools)),
+            pools=tuple(sorted({*real, *second})),
             warm=tuple(map(_announced, spare)),
             waiting=tuple(map(_announced, chosen)),
             waiting_of=Counter(one.block for one in chosen),
@@ -153,11 +176,47 @@ def _ready(state: ReplayBundle, bundles: Sequence[ReplayBundle], ordered: Sequen
     first = min(bundle.timestamp for bundle in bundles if bundle.number == _MINED[0])
     block = dict(state.block) | {
         "transactions": [],
-        "timestamp": hex(first),
+        "timestamp": hex(first - 12 * (_PAST + 1)),
         "gasLimit": hex(_GAS_LIMIT),
         "baseFeePerGas": hex(_BASE_FEE),
     }
     return replace(state, prestate=accounts, block=block)
+
+
+def _second_pairs(accounts: dict[bytes, Account], pairs: Sequence[bytes]) -> list[bytes]:
+    """Put a pair of the same tokens beside each that has none yet; where they are."""
+    rng = random.Random(len(pairs))
+    found: dict[bytes, None] = {}
+    for pair in pairs:
+        storage = accounts[pair].storage or {}
+        tokens = tuple(storage.get(slot, 0).to_bytes(32, "big")[12:] for slot in _TOKENS)
+        place = pair_address(_SUSHISWAP, *tokens)
+        both = storage.get(_RESERVES, 0)
+        if place is None or place in pairs or place in found or not both:
+            continue
+        share = rng.uniform(0.2, 0.8)
+        reserves = [int((both >> shift & UINT112_MAX) * share) for shift in (0, 112)]
+        slots = {token: _balance_slot(accounts.get(token), pair) for token in tokens}
+        if None in slots.values():
+            continue
+        for token, reserve in zip(tokens, reserves, strict=True):
+            key = _mapped(place, slots[token] or 0)
+            accounts[token] = replace(accounts[token], storage={**(accounts[token].storage or {}), key: reserve})
+        held = {_RESERVES: reserves[0] | reserves[1] << 112 | both >> 224 << 224, _LOCK: 1}
+        held |= {slot: storage[slot] for slot in _TOKENS}
+        accounts[place] = Account(nonce=1, code=accounts[pair].code, storage=held)
+        found[place] = None
+    return list(found)
+
+
+def _balance_slot(token: Account | None, holder: bytes) -> int | None:
+    """The slot of a token's mapping of balances, from a holder whose balance is recorded; None where it is not found."""
+    storage = (token.storage if token else None) or {}
+    return next((slot for slot in range(_MOST_SLOTS) if storage.get(_mapped(holder, slot))), None)
+
+
+def _mapped(key: bytes, slot: int) -> int:
+    return int.from_bytes(keccak(key.rjust(32, b"\0") + slot.to_bytes(32, "big")), "big")
 
 
 def _nonces(ordered: Sequence[Recorded]) -> dict[bytes, int]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 from flows.encoding import route_encoder
 from flows.search import decision_settings, for_the_edge, market_settings, records_of
@@ -24,17 +22,17 @@ from operators.market.heads import Heads
 from operators.market.mempool import Mempool
 from operators.market.react import Market
 from operators.market.step import Reaction
-from operators.simulation.engine import Engine
+from operators.simulation.engine import Engine, Execution
 from operators.simulation.engines import make_engine
 from operators.simulation.step import simulate, split
-from schemas.config import Config, SecretRef
+from schemas.config import Config
 from schemas.decisions import DecisionRecord
 from schemas.event import Event
+from schemas.logs import Log
+from schemas.pools import PoolRecord
 from schemas.record import Sequenced
 from schemas.topics import topic
-from tests.bench.burst_intake import Shares, Written
-
-T = TypeVar("T")
+from tests.bench.burst_intake import Shares, Written, now
 
 
 class Signed(NamedTuple):
@@ -53,6 +51,8 @@ class Done(NamedTuple):
     decided: Decided
     signed: Signed | None
     shares: Shares
+    #: Whether a pending transaction that could be executed touched a pool.
+    moved: bool
 
 
 class SearchSide:
@@ -75,12 +75,15 @@ class SearchSide:
         self._assembler = Assembler(config.chain.id)
         self._dialect = dialect("flashbots")
         self._owner, self._identity = owner, identity
+        self._pools: set[bytes] = set()
         self._place = 0
 
     def events(self, group: Written) -> list[Event]:
         """The events that a group of the log's records completes."""
         for name, value in group:
             record = topic(name).codec.decode(value)
+            if isinstance(record, PoolRecord):
+                self._pools.add(record.address)
             if isinstance(record, Sequenced):
                 self._place += 1
                 self._assembler.add(record, Position(name, 0, self._place), len(value))
@@ -102,7 +105,7 @@ class SearchSide:
             self._codes[message.shard - shards].apply(message) for _, message in fan_out_codes(event, shards, False)
         ]
         shares["graph"] = watch.lap()
-        self._overlays.seconds = 0.0
+        self._overlays.begin()
         summary, candidates = self.market.react(event, answers)
         reaction = Reaction(summary, tuple(candidates))
         whole = watch.lap()
@@ -118,7 +121,8 @@ class SearchSide:
         shares["decide, records"] = watch.lap()
         signed = self._sign(decided)
         shares["sign"] = watch.lap()
-        return Done(event, decided, signed, shares)
+        moved = any(log.address in self._pools for log in self._overlays.logs())
+        return Done(event, decided, signed, shares, moved)
 
     def _sign(self, decided: Decided) -> Signed | None:
         asked = for_the_edge(decided)
@@ -133,28 +137,36 @@ class _Watch:
     """Seconds from one look to the next."""
 
     def __init__(self) -> None:
-        self._last = time.perf_counter()
+        self._last = now()
 
     def lap(self) -> float:
-        now = time.perf_counter()
-        seconds, self._last = now - self._last, now
-        return seconds
+        before, self._last = self._last, now()
+        return self._last - before
 
 
 class _Timed:
-    """An engine that says how long it took to execute."""
+    """An engine that says how long it took to execute, and what."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.seconds = 0.0
+        self.begin()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def execute(self, *args: Any, **more: Any) -> Any:
+    def begin(self) -> None:
+        """Forget what was."""
+        self.seconds = 0.0
+        self._executed: list[Execution] = []
+
+    def execute(self, *args: Any, **more: Any) -> Execution:
         """As the engine does."""
-        started = time.perf_counter()
-        try:
-            return self._engine.execute(*args, **more)
-        finally:
-            self.seconds += time.perf_counter() - started
+        started = now()
+        execution = self._engine.execute(*args, **more)
+        self.seconds += now() - started
+        self._executed.append(execution)
+        return execution
+
+    def logs(self) -> Iterator[Log]:
+        """Of all that was executed."""
+        return (log for execution in self._executed for verdict in execution.verdicts for log in verdict.logs)

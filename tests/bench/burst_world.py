@@ -24,7 +24,7 @@ from schemas.config import (
     SearchConfig,
     SecretRef,
 )
-from schemas.known import WRAPPED_NATIVE
+from schemas.known import FACTORIES, WRAPPED_NATIVE
 from schemas.pools import AccountSlots, PoolOp, PoolRecord, TokenInfo
 from schemas.witness import AccountState, WitnessRecord
 from tests.bench.burst_chain import BurstChain
@@ -40,7 +40,8 @@ _DOLLARS = (
 )
 #: The slot of a pair in which Uniswap V2 keeps its reserves.
 _RESERVES = (8).to_bytes(32, "big")
-_EPOCH_POOLS = 500
+_AT_ONCE = 500
+_FAMILIES = ("uniswap_v2", "uniswap_v3", "pancake_v3")
 
 
 def config_of(chain: BurstChain, folder: Path) -> Config:
@@ -52,11 +53,20 @@ def config_of(chain: BurstChain, folder: Path) -> Config:
             ws_url=chain.node.ws_url,
             anchor=WRAPPED_NATIVE[_CHAIN],
             fork="Cancun",
+            # It traces a block of 200 transactions by running each behind all before it, for seconds.
+            request_timeout_s=120.0,
         ),
         ingest=IngestConfig(
             # The node has what the recorded blocks touched: a token they did not move in the way of a trial would be misjudged.
             judge_tokens_every=0,
+            start_block=chain.start,
             pools=tuple(PoolConfig(address=pool) for pool in chain.pools),
+            # The node has no past to be searched.
+            factories=tuple(
+                factory.model_copy(update={"from_block": 10**9})
+                for factory in FACTORIES[_CHAIN]
+                if factory.family in _FAMILIES
+            ),
         ),
         executor=ExecutorConfig(address=EXECUTOR, owner=chain.owner),
         search=SearchConfig(anchors=(WRAPPED_NATIVE[_CHAIN], *_DOLLARS)),
@@ -93,8 +103,8 @@ def burst_world(chain: BurstChain, folder: Path, pools: int) -> BurstWorld:
     follow()
     real = sum(not record.refusal for record in intake.state.pools.values())
     others = list(_others(max(0, pools - real), intake.state.tip))
-    for start in range(0, len(others), _EPOCH_POOLS):
-        intake.admit(others[start : start + _EPOCH_POOLS])
+    for start in range(0, len(others), _AT_ONCE):
+        intake.admit(others[start : start + _AT_ONCE])
         follow()
     intake.take_head(chain.mine(0))
     intake.take_pending(chain.warm)

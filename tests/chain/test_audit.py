@@ -21,7 +21,7 @@ from schemas.audits import AuditRecord, NodeVerdict
 from schemas.audits import AuditResult as R
 from schemas.config import AuditConfig, Config, dump_config
 from schemas.control import Command, CommandRecord, ControlRecord
-from schemas.opportunities import OpportunityRecord, Strategy, VerdictKind
+from schemas.opportunities import OpportunityRecord, Strategy, VerdictKind, cycles_of
 from schemas.record import Record
 from schemas.types import Wide
 from tests.chain.audited_world import audited, audits_of, opportunities_of
@@ -37,7 +37,7 @@ KILLED_AT = (6, 10, 15)
 def world(broker: LocalBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A world after its traffic, with an audit of everything beside it that was killed three times at work."""
     folder = tmp_path_factory.mktemp("audit")
-    world = World(folder, seed=SEED, broker=broker, topic_prefix=f"audit{time.time_ns()}.")
+    world = World(folder, seed=SEED, broker=broker, topic_prefix=f"audit{time.time_ns()}.", second_anchor=True)
     world.start()
     try:
         configure(world, AuditConfig(rate=1.0))
@@ -104,6 +104,9 @@ def test_all_of_it_is_audited_and_equal_through_three_kills(world: World) -> Non
     assert set(found) == set(ours)
     strategies = Counter(o.strategy for o in ours.values())
     assert min(strategies[Strategy.CYCLE], strategies[Strategy.BACKRUN]) >= 20
+    # Several cycles in one call, and profits in a dollar of six decimals: the node knows nothing of our ways to count either.
+    assert sum(len(cycles_of(o.hops)) > 1 for o in ours.values()) >= 10
+    assert {o.hops[0].token_in for o in ours.values()} == {world.config.chain.anchor, *world.config.search.anchors}
     for key, audit in found.items():
         assert audit.method == "eth_simulateV1" and audit.verdict is ours[key].verdict
         if audit.verdict is VerdictKind.REFUSED:
@@ -246,7 +249,7 @@ def test_a_node_that_takes_back_what_it_said(world: World) -> None:
         seen.add(str(params))
         return _ours_bent(lambda call: {"gasUsed": hex(int(call["gasUsed"], 16) + 1)})(method, params, answer)
 
-    found = audits(bent(world.config, bend, rate=0.2, patience_blocks=64, pause_on_alarm=True))
+    found = audits(bent(world.config, bend, rate=1.0, patience_blocks=64, pause_on_alarm=True))
     assert {audit.result for audit in found.values()} <= {R.EQUAL, R.ENGINE_REFUSED}
     # Not all: a transaction that is announced twice on one head leads to the same question twice.
     assert sum(a.detail.startswith("asked once before: gas") for a in found.values()) >= 10

@@ -12,6 +12,7 @@ from flows.ingest import IngestStopped
 from infra.devnet.devnet import Devnet
 from infra.devnet.node import to_hex
 from infra.kafka.broker import LocalBroker
+from operators.ingest.untraced import TRY_EVERY
 from operators.pools.records import pool_of
 from schemas.blocks import BlockRecord
 from schemas.config import KafkaConfig
@@ -31,7 +32,9 @@ def behind(rig: Rig, proxy: BendingProxy) -> Rig:
     return rig
 
 
-def test_a_node_without_tracing_serves_what_it_can(devnet: Devnet, kafka: KafkaConfig) -> None:
+def test_a_node_without_tracing_serves_what_it_can_and_all_when_it_traces_again(
+    devnet: Devnet, kafka: KafkaConfig
+) -> None:
     with BendingProxy(devnet.anvil.http_url, without("debug_")) as proxy:
         rig = behind(Rig(devnet, kafka), proxy)
         with rig.started() as running:
@@ -40,7 +43,9 @@ def test_a_node_without_tracing_serves_what_it_can(devnet: Devnet, kafka: KafkaC
             wait_until("pending", lambda: running.pending > 0)
             rig.block(traffic=False)
             rig.caught_up(running)
-    events = rig.events()
+            events = rig.events()
+            proxy.bend = None
+            traces_again(rig, len(devnet.market.pairs))
     rig.assert_is_chain(events)
     pools = [p for e in events if (p := e.part(PoolRecord)) is not None]
     assert len(pools) == len(devnet.market.pairs) and {p.refusal for p in pools} == {"untraceable"}
@@ -61,6 +66,21 @@ def test_a_node_without_tracing_serves_what_it_can(devnet: Devnet, kafka: KafkaC
     assert to_hex(told[-1].slots[32:64]) == slot
     balance = int(rig.node.call("eth_getBalance", to_hex(rig.owner.address), at), 16)
     assert int.from_bytes(accounts[rig.owner.address].balance, "big") == balance
+
+
+def traces_again(rig: Rig, pools: int) -> None:
+    """Each pool is admitted anew, once, without anybody asking for it; and what is pending is told with what it reads."""
+    for _ in range(TRY_EVERY + 1):
+        rig.block(traffic=False)
+
+    def records() -> list[PoolRecord]:
+        return [p for e in rig.events() if (p := e.part(PoolRecord)) is not None]
+
+    wait_until("the pools", lambda: len(records()) == 2 * pools)
+    assert {p.refusal for p in records()[pools:]} == {""}
+    assert len({p.address for p in records()[pools:]}) == pools
+    rig.traffic()
+    wait_until("a witness", lambda: [e for e in rig.events() if e.kind is EventKind.PENDING][-1].part(WitnessRecord))
 
 
 def lose_a_receipt(method: str, params: list[Any], answer: dict[str, Any]) -> dict[str, Any]:
@@ -85,6 +105,12 @@ def another_block(method: str, params: list[Any], answer: dict[str, Any]) -> dic
     return answer
 
 
+def another_base_fee(method: str, params: list[Any], answer: dict[str, Any]) -> dict[str, Any]:
+    if method == "eth_getBlockByHash":
+        answer["result"]["baseFeePerGas"] = hex(int(answer["result"]["baseFeePerGas"], 16) + 1)
+    return answer
+
+
 @pytest.mark.parametrize(
     ("bend", "reason"),
     [
@@ -92,6 +118,7 @@ def another_block(method: str, params: list[Any], answer: dict[str, Any]) -> dic
         (lose_a_log, "log_mismatch"),
         (lose_a_trace, "trace_count"),
         (another_block, "wrong_block"),
+        (another_base_fee, "hash_mismatch"),
     ],
 )
 def test_a_lying_node_stops_the_sequencer_and_nothing_of_it_is_written(
@@ -135,6 +162,38 @@ def test_a_node_that_is_away_is_waited_for(devnet: Devnet, kafka: KafkaConfig) -
             rig.caught_up(running)
     events = rig.events()
     rig.assert_is_chain(events)
+
+
+def test_a_block_that_is_not_traced_in_time_is_read(devnet: Devnet, kafka: KafkaConfig) -> None:
+    """The same state as by tracing, and blocks do not wait for what a trace would need."""
+    with BendingProxy(devnet.anvil.http_url) as proxy:
+        rig = behind(Rig(devnet, kafka, pending=False), proxy)
+        chain = rig.config.chain.model_copy(update={"request_timeout_s": 0.5})
+        rig.config = rig.config.model_copy(update={"chain": chain})
+
+        def late(method: str, params: list[Any], answer: dict[str, Any]) -> dict[str, Any]:
+            if method.startswith("debug_"):
+                time.sleep(1.0)
+            return answer
+
+        with rig.started() as running:
+            rig.block()
+            rig.caught_up(running)
+            proxy.bend = late
+            rig.block()
+            rig.caught_up(running)
+        events = rig.events()
+    rig.assert_is_chain(events)
+    told: dict[tuple[bytes, bytes], bytes] = {}
+    for witness in (w for e in events if (w := e.part(WitnessRecord)) is not None):
+        for account in witness.accounts:
+            slots = account.slots
+            told |= {
+                (account.address, slots[at : at + 32]): slots[at + 32 : at + 64] for at in range(0, len(slots), 64)
+            }
+    for pair in devnet.market.pairs:
+        now = rig.node.call("eth_getStorageAt", to_hex(pair.address), "0x8", "latest")
+        assert to_hex(told[pair.address, (8).to_bytes(32, "big")]) == now
 
 
 def test_a_node_of_another_chain_is_refused(devnet: Devnet, kafka: KafkaConfig) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from math import log
 
 import msgspec
 import pytest
@@ -22,6 +23,7 @@ from schemas.control import Command, CommandRecord
 from schemas.decisions import ChosenCall, DecisionRecord, EventKind
 from schemas.ids import with_id
 from schemas.opportunities import Strategy
+from schemas.pending import PendingRecord
 from schemas.pools import PoolOp, PoolRecord
 from schemas.settlements import Outcome
 from schemas.submissions import SubmissionRecord
@@ -163,6 +165,52 @@ def test_what_is_replaced_is_not_followed_any_more(world: World) -> None:
     rows = world.flows.settlements(world.config)
     assert (rows[decision.id].outcome, rows[decision.id].reason) == (Outcome.CANCELLED, "target_replaced")
     assert rows[again.id].outcome in (Outcome.INCLUDED, Outcome.NOT_INCLUDED)
+
+
+def apart(world: World, pair: Pair, other: Pair) -> float:
+    """By how much ether is cheaper in the first of two pools of the same tokens, as a difference of logarithms."""
+    weth, node = world.devnet.market.weth, world.devnet.anvil.node
+    prices = [log(a / b) for a, b in reserves(node, [pair, other])]
+    return (prices[0] - prices[1]) * (1 if pair.token0 == weth else -1)
+
+
+def untouched(world: World) -> tuple[Pair, Pair]:
+    """Two pools of ether and a token that has no others beside them."""
+    market, v3 = world.devnet.market, world.devnet.v3
+    assert v3 is not None
+    elsewhere = {token for pool in v3.pools for token in (pool.token0, pool.token1)} - {market.weth}
+    tried = {parallel(world, number).address for number in range(3)}
+    for number in range(3, 9):
+        pair = parallel(world, number)
+        if pair.address not in tried and not elsewhere & {pair.token0, pair.token1}:
+            mates = [p for p in market.pairs if (p.token0, p.token1) == (pair.token0, pair.token1) and p != pair]
+            return pair, mates[0]
+    raise AssertionError("no such pools")
+
+
+def test_two_users_who_only_together_are_worth_a_bundle(world: World) -> None:
+    """Neither of two swaps takes a pool out of what the fees of both protect; the two do. The bundle holds them, then ours."""
+    devnet, builder = world.devnet, world.devnet.builder
+    builder.build_block()
+    signers, (pair, other) = devnet.market.signers(), untouched(world)
+    # Two fees of 0.3 % are 0.006; a swap of a share of the reserve moves the price by twice that share.
+    share = (0.0056 - apart(world, pair, other)) / 2
+    first = User(world, signers[3]).buy(pair, share)
+
+    def looked_at() -> bool:
+        opportunities = [r for _, r in read_records(world.config.kafka, "pending") if isinstance(r, PendingRecord)]
+        decided = world.flows.decisions(world.config)
+        return any(record.hash == first and record.seq in decided for record in opportunities)
+
+    world.flows.wait(looked_at, 30, "the first swap to be decided on")
+    second = User(world, signers[4]).buy(pair, share)
+    decision = sent(world, behind(first, second))
+    assert decision.chosen is not None and decision.chosen.target == second
+    block = builder.build_block()
+    ours = next(o for o in block.outcomes if o.included)
+    assert ours.index is not None and block.transactions[ours.index : ours.index + 2] == (first, second)
+    chosen = [d.chosen for d in world.flows.decisions(world.config).values() if d.chosen is not None]
+    assert not any(call.target == first for call in chosen)
 
 
 def test_a_pool_whose_state_was_missed_is_read_anew(world: World) -> None:

@@ -11,33 +11,35 @@ from infra.devnet.node import data, quantity, to_hex
 from infra.kafka.reading import read_records
 from schemas.decisions import ChosenCall
 from schemas.settlements import Outcome, SettlementRecord
-from schemas.submissions import SubmissionRecord, SubmissionStatus
+from schemas.submissions import Certificate, CertificateKind, SubmissionRecord, SubmissionStatus
 
 #: keccak("Transfer(address,address,uint256)"), ERC-20.
 _TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 #: Why settlement says that a bundle is not on chain, where somebody else took its place, its target or its pools.
 _CONFLICTS = frozenset(("own_nonce_used", "pool_moved", "target_not_mined"))
-#: The same where the bundle came too late for its block.
-_LATE = frozenset(("deadline_passed",))
 
 
 @dataclass
 class Tally:
-    """Sent bundles. `exact` are on chain, on the state they were simulated on, with the predicted profit to the wei; `moved` are on chain behind
-    somebody who had moved their pools; `lost` counts those that are not on chain by settlement's reason, `dropped` by the builder's."""
+    """Sent bundles. `exact` are on chain, on the state they were simulated on, with the predicted profit to the wei, `certified` those that earned by as
+    little gas less or more as their certificate had said (`differs`: the state they were simulated on was not the chain's); `moved` are on chain behind
+    somebody who had moved their pools; `lost` counts those that are not on chain by settlement's reason, `dropped` all by the builder's. `faults` is what on chain
+    is not as predicted or not as settled, `unexplained` what is not there for no conflict that anybody recorded."""
 
     exact: int = 0
+    certified: int = 0
     moved: int = 0
     lost: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
+    unexplained: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        return f"{self.exact} exact, {self.moved} behind a move; not on chain {dict(self.lost)}; the builder: {dict(self.dropped)}"
+        return f"{self.exact} exact, {self.certified} as certified, {self.moved} behind a move; not on chain {dict(self.lost)}; the builder: {dict(self.dropped)}"
 
 
 def tally(world: World) -> Tally:
-    """What became of every bundle that the relay took, each told from the node and the builder; `faults` is where the settlements say otherwise."""
+    """What became of every bundle that the relay took, each told from the node and the builder."""
     chosen = {d.id: d.chosen for d in world.flows.decisions(world.config).values() if d.chosen is not None}
     rows = world.flows.settlements(world.config)
     reasons = {
@@ -50,12 +52,12 @@ def tally(world: World) -> Tally:
         reason = reasons.get((to_hex(sent.bundle_hash), sent.target_block), "never_considered")
         out.dropped[reason] += 1
         if receipt is not None and quantity(receipt["blockNumber"]) == sent.target_block:
-            _on_chain(world, chosen[sent.decision_id], row, receipt, out)
+            _on_chain(world, chosen[sent.decision_id], sent.certificate, row, receipt, out)
         else:
             out.lost[row.reason] += 1
             explained = row.reason in _CONFLICTS or reason == "late"
             if row.outcome not in (Outcome.NOT_INCLUDED, Outcome.CANCELLED) or not (row.reason and explained):
-                out.faults.append(f"{_name(row)}: {row.outcome} {row.reason!r}, the builder says {reason}")
+                out.unexplained.append(f"{_name(row)}: {row.outcome} {row.reason!r}, the builder says {reason}")
     return out
 
 
@@ -69,7 +71,12 @@ def accepted(world: World) -> list[SubmissionRecord]:
 
 
 def _on_chain(
-    world: World, decision: ChosenCall | None, row: SettlementRecord, receipt: dict[str, Any], out: Tally
+    world: World,
+    decision: ChosenCall | None,
+    certificate: Certificate,
+    row: SettlementRecord,
+    receipt: dict[str, Any],
+    out: Tally,
 ) -> None:
     assert decision is not None
     met = _met_its_state(world, decision, receipt)
@@ -88,8 +95,17 @@ def _on_chain(
             out.faults.append(f"{_name(row)}: met another state, and the reason is {row.reason!r}")
     elif status and earned == int(decision.net) and row.error == 0:
         out.exact += 1
+    elif status and earned == _certified(decision, certificate) > 0 and row.reason == "gas_differs":
+        out.certified += 1
     else:
         out.faults.append(f"{_name(row)}: met its state, status {status}, earned {earned} of {int(decision.net)}")
+
+
+def _certified(decision: ChosenCall, certificate: Certificate) -> int:
+    """Net wei by the gas that the certificate told."""
+    if certificate.kind is not CertificateKind.DIFFERS:
+        return 0
+    return int(decision.gross_wei) - certificate.gas_used * int(decision.max_fee)
 
 
 def _met_its_state(world: World, decision: ChosenCall, receipt: dict[str, Any]) -> bool:

@@ -42,9 +42,11 @@ class Scenario:
         interval_s: float = INTERVAL_S,
         with_v3: bool = False,
         contention: float = 0.0,
+        deadline_ms: int = 0,
+        prepare: Callable[[World], None] = lambda world: None,
     ) -> None:
         """`seed` is that of the market, the users and of every random moment; `SLUICE_CHAOS_SEED` in the environment is added to it, to
-        try other moments. Without a `broker` the world has its own."""
+        try other moments. Without a `broker` the world has its own. `prepare` is called once chain and broker are there, before the flows start."""
         seed += int(os.environ.get("SLUICE_CHAOS_SEED", "0"))
         # Shown with a failure: the same seed gives the same market and moments, though not the same machine.
         print(f"chaos seed {seed}")
@@ -58,7 +60,9 @@ class Scenario:
             search_processes=search_processes,
             with_v3=with_v3,
             contention=contention,
+            deadline_ms=deadline_ms,
         )
+        self._prepare = prepare
         self.interval_s = interval_s
         self.built: list[BuiltBlock] = []
         self._purse: Purse | None = None
@@ -73,6 +77,7 @@ class Scenario:
         self.world.start()
         try:
             self._purse = purse_of(self.world)
+            self._prepare(self.world)
             self.world.start_flows()
         except BaseException:
             self.world.stop()

@@ -17,6 +17,7 @@ from sluice_evm._native import (
     Witness,
     WitnessError,
     execute,
+    execute_cases,
     execute_each,
 )
 
@@ -37,5 +38,6 @@ __all__ = [
     "Witness",
     "WitnessError",
     "execute",
+    "execute_cases",
     "execute_each",
 ]

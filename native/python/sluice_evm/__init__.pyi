@@ -221,3 +221,12 @@ def execute_each(
     budget: Budget | None = None,
 ) -> list[Verdict]:
     """Run each transaction on the witness itself. The result does not depend on the number of threads (at most 256)."""
+
+def execute_cases(
+    cases: list[tuple[Witness, Block, Transaction]],
+    *,
+    threads: int = 1,
+    absent: bool = False,
+    budget: Budget | None = None,
+) -> list[Verdict]:
+    """Run each transaction on the witness and in the block that come with it: `execute_each` where they do not share one."""

@@ -20,7 +20,7 @@ mod _native {
     #[pymodule_export]
     use super::errors::{BlockError, ForkError, InputError, TransactionError, WitnessError};
     #[pymodule_export]
-    use super::run::{PyBudget, PyExecution, execute, execute_each};
+    use super::run::{PyBudget, PyExecution, execute, execute_cases, execute_each};
     #[pymodule_export]
     use super::transaction::PyTransaction;
     #[pymodule_export]

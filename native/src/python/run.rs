@@ -12,6 +12,7 @@ use super::verdict::PyVerdict;
 use super::witness::PyWitness;
 use crate::budget::Budget;
 use crate::database::UnknownAccounts;
+use crate::execute::Case;
 use crate::transaction::Transaction;
 use crate::verdict::Verdict;
 use crate::witness::Witness;
@@ -106,6 +107,29 @@ pub(super) fn execute_each(
     let pool = if threads > 1 && txs.len() > 1 { Some(pool(threads)?) } else { None };
     let results = py.detach(|| {
         let run = |threads| crate::execute_each(witness, block, &txs, unknown, &budget, threads);
+        pool.map_or_else(|| run(1), |pool| pool.install(|| run(threads)))
+    });
+    verdicts(py, results)
+}
+
+/// Run each transaction on the witness and in the block that come with it, over so many threads.
+#[pyfunction]
+#[pyo3(signature = (cases, *, threads = 1, absent = false, budget = None))]
+pub(super) fn execute_cases(
+    py: Python<'_>,
+    cases: Vec<(PyRef<'_, PyWitness>, PyRef<'_, PyBlock>, PyRef<'_, PyTransaction>)>,
+    threads: usize,
+    absent: bool,
+    budget: Option<&PyBudget>,
+) -> PyResult<Vec<Py<PyVerdict>>> {
+    let cases: Vec<Case<'_>> = cases
+        .iter()
+        .map(|(witness, block, tx)| Case { witness: &witness.witness, block: &block.block, tx: &tx.tx })
+        .collect();
+    let (unknown, budget) = (unknown_accounts(absent), budget_of(budget));
+    let pool = if threads > 1 && cases.len() > 1 { Some(pool(threads)?) } else { None };
+    let results = py.detach(|| {
+        let run = |threads| crate::execute_cases(&cases, unknown, &budget, threads);
         pool.map_or_else(|| run(1), |pool| pool.install(|| run(threads)))
     });
     verdicts(py, results)

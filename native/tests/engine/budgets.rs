@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::common::*;
-use sluice_evm::{Budget, Kind, UnknownAccounts, execute_each};
+use sluice_evm::{Budget, Case, Kind, UnknownAccounts, execute_cases, execute_each};
 
 const ENDLESS: &str = "5b 5f 56";
 
@@ -115,5 +115,32 @@ fn neighbours_of_bombs_are_answered_and_threads_do_not_show() {
     assert_eq!(alone.iter().filter(|verdict| verdict.kind == Kind::Success).count(), 155);
     for threads in [2, 3, 8] {
         assert_eq!(each(threads), alone, "{threads} threads");
+    }
+}
+
+#[test]
+fn cases_end_as_each_of_them_does_alone() {
+    // Returns a slot of which each state says something else, and the last one nothing.
+    let states = [&[(0, 100)][..], &[(0, 7)], &[]].map(|slots| witness(&[Contract(TARGET, "5f54 5f52 60205ff3", slots)]));
+    let blocks = [block("London"), block("Cancun")];
+    let txs: Vec<_> = (0..40).map(|number| call(100_000 + number)).collect();
+    let cases: Vec<_> = txs
+        .iter()
+        .enumerate()
+        .map(|(at, tx)| Case { witness: &states[at % 3], block: &blocks[at % 2], tx })
+        .collect();
+    let alone: Vec<_> = cases
+        .iter()
+        .map(|case| {
+            let tx = std::slice::from_ref(case.tx);
+            execute_each(case.witness, case.block, tx, UnknownAccounts::Refuse, &Budget::default(), 1).remove(0)
+        })
+        .collect();
+    assert_eq!(alone[2].reason, "missing_slot");
+    assert_ne!(alone[0].output, alone[1].output);
+    for threads in [1, 2, 8] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let found = pool.install(|| execute_cases(&cases, UnknownAccounts::Refuse, &Budget::default(), threads));
+        assert_eq!(found, alone, "{threads} threads");
     }
 }

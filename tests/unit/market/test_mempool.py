@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import schemas.blocks
 import schemas.pending
 import schemas.witness
-from operators.market.mempool import Added, Mempool, MempoolLimits
+from operators.market.mempool import Added, Followed, Mempool, MempoolLimits
 from operators.simulation.packed import nonce_in, pack_states, unpack
 from schemas.blocks import BlockOp, BlockRecord
 from schemas.pending import PendingRecord
@@ -100,6 +100,25 @@ def test_what_is_missing_is_said() -> None:
     add(pool, tx(0))
     assert [e.record.nonce for e in pool.sequence(second.hash)[0]] == [0, 1]
     assert add(pool, tx(0, sender=2), account_nonce=1) == Added("nonce_used") and tx(0, sender=2).hash not in pool
+
+
+def test_what_was_followed_is_remembered_until_the_head_moves() -> None:
+    pool, alone = Mempool(LIMITS), Followed((b"\x07" * 20,), 5)
+    for sender in (1, 2, 3):
+        add(pool, tx(0, sender))
+        pool.followed(tx(0, sender).hash, alone._replace(net_wei=sender))
+    add(pool, tx(1))
+    # Of others only, the latest first; and the same after a restart.
+    for each in (pool, Mempool(LIMITS, pool.snapshot())):
+        assert [found.net_wei for _, found in each.partners(tx(1).hash)] == [3, 2]
+        assert [found.net_wei for _, found in each.partners(tx(0, 3).hash)] == [2, 1]
+    pool.followed(tx(0, 2).hash, alone)
+    assert [name for name, _ in pool.partners(tx(1).hash)] == [tx(0, 2).hash, tx(0, 3).hash]
+    # What is gone is nobody's partner.
+    add(pool, tx(0, 2, fee=150, tip=20))
+    assert [name for name, _ in pool.partners(tx(1).hash)] == [tx(0, 3).hash]
+    pool.move(block(101))
+    assert not list(pool.partners(tx(1).hash))
 
 
 def test_a_prestate_is_of_one_head() -> None:

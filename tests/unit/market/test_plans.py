@@ -21,7 +21,7 @@ from tests.unit.search.overlapping import overlapping
 E18 = 10**18
 GWEI = 10**9
 PER_ROUTE = 30_000
-LIMITS = Limits(4, 8, 4)
+LIMITS = Limits(4, 8, 4, 10**7)
 
 
 def terms(fee_wei: int = GWEI, floor_wei: int = 0) -> Terms:
@@ -92,9 +92,9 @@ def test_what_shares_nothing_is_added_up() -> None:
 
 def test_no_more_than_is_allowed() -> None:
     pools = two_apart()
-    for limits in (Limits(4, 8, 1), Limits(4, 1, 4)):
+    for limits in (LIMITS._replace(cycles=1), LIMITS._replace(routes=1), LIMITS._replace(gas=250_000)):
         assert all(len(plan.trades) == 1 for plan in plans_of(pools, terms(), limits))
-    assert len(plans_of(pools, terms(), Limits(4, 8, 2))[-1].trades) == 2
+    assert len(plans_of(pools, terms(), LIMITS._replace(cycles=2))[-1].trades) == 2
 
 
 def test_a_route_that_only_pays_alone_stays_alone() -> None:
@@ -122,7 +122,7 @@ def test_routes_of_other_anchors_are_left_to_themselves() -> None:
     pools = two_apart()
     pools += [V2Pool(address(20 + m), usd, token(60), 3000, 100 * E18, (100 + 30 * m) * E18) for m in range(2)]
     held = terms()._replace(prices={WETH: PAR, usd: PAR}, max_position={WETH: 10**24, usd: 10**24})
-    found = find_plans(Tables((WETH, usd), pools), [pool.address for pool in pools], held, Limits(4, 8, 4))
+    found = find_plans(Tables((WETH, usd), pools), [pool.address for pool in pools], held, LIMITS)
     *alone, last = found.plans
     assert {plan.anchor for plan in alone} == {WETH, usd}
     # The dollar's route is the best one and has no other beside it, so nothing is put together.

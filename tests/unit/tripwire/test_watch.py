@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,7 +45,7 @@ def block(number: int, *logs: Log, fork: int = 0) -> ShardInput:
 
 
 def revert(number: int, fork: int = 0) -> ShardInput:
-    return block(number, fork=fork)._replace(kind=EventKind.REVERT)
+    return msgspec.structs.replace(block(number, fork=fork), kind=EventKind.REVERT)
 
 
 def pool(record: PoolRecord) -> ShardInput:
@@ -161,7 +162,7 @@ def test_a_restart_at_any_point_changes_no_sample(todo: list, delay: int, at: in
         elif kind == "revert":
             if len(chain) < 2:
                 continue
-            event = chain.pop()._replace(kind=EventKind.REVERT, logs=())
+            event = msgspec.structs.replace(chain.pop(), kind=EventKind.REVERT, logs=())
         else:
             ((i, v),) = changes
             event = pool(admission(POOLS[i], chain[-1].number, v))
@@ -185,7 +186,7 @@ def test_a_tally_counts_exactly_the_logs_that_stand_since_the_admission(todo: li
             assert isinstance(sample, Sample)
             assert {s.found.address: (s.since, s.at_block) for s in sample.pools} == now
         elif kind == "revert" and len(chain) > 1:
-            watch.apply(chain.pop()[0]._replace(kind=EventKind.REVERT, logs=()))
+            watch.apply(msgspec.structs.replace(chain.pop()[0], kind=EventKind.REVERT, logs=()))
         elif kind == "admit":
             ((i, v),) = changes
             watch.apply(pool(admission(POOLS[i], chain[-1][0].number, v)))
