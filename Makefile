@@ -28,13 +28,14 @@ test: setup lint types ## style, types and all tests
 	@echo "sluice test: unit and flow tests, recorded data"
 	@$(PYTEST) tests/unit tests/flow tests/acceptance -n 2 --dist loadgroup -m "not large"
 	@echo "sluice test: real Kafka, real chain, killed processes"
-	@$(PYTEST) tests/kafka tests/chain tests/chaos --durations=25
+	@$(PYTEST) tests/kafka tests/chain tests/chaos -m "not large" --durations=25
 
 test-fast: setup ## the unit tests without the slow ones, in under two minutes
 	@$(PYTEST) tests/unit -q -n 2 -m "not slow"
 
-test-large: setup ## every pool of the largest markets against brute force (about ten minutes)
+test-large: setup ## the largest markets against brute force, and 500 contended blocks to the wei (about twenty minutes)
 	@$(PYTEST) tests/unit -n 2 -m large --timeout 1800
+	@$(PYTEST) tests/chaos -m large -s
 
 lint: setup ## style, without changing anything
 	@echo "sluice test: style"

@@ -92,7 +92,7 @@ class AuditJudge:
             # What the search assumes: the judges must be given the same block.
             prev_randao=hexes.show(bytes(32)),
         )
-        call = OurCall(executor.owner, executor.address, ours.data, self._config.decide.max_gas)
+        call = OurCall(executor.owner, executor.address, ours.data, self._config.decide.max_gas, ours.access_list)
         return Question(due.head.hash, block, due.targets, call)
 
     # ---------------------------------------------------------------- what comes of it

@@ -31,13 +31,16 @@ def settle_all(world: World, timeout_s: float = 90) -> None:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         # A block can lead to a decision for the next one, so blocks are built until nothing is open any more.
-        world.devnet.builder.build_block()
+        block = world.devnet.builder.build_block()
         until = time.monotonic() + 3
         while time.monotonic() < until:
             world.flows.check()
             if world.flows.settled(world.config):
                 return
-            time.sleep(0.2)
+            if world.flows.acted(world.config, block.hash):
+                # What is still open waits for the next block, and what was found has its bundle there.
+                break
+            time.sleep(0.1)
     world.flows.wait(lambda: world.flows.settled(world.config), 1, "every decision to be settled")
 
 

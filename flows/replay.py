@@ -229,9 +229,7 @@ def _worker() -> None:
         drain=Drain(),
         until=Until(options.until_seq),
     )
-    flow = search.build(
-        config, source, DecisionFileSink(options.out), ShadowSink(), deadline=replay_deadline(config)
-    )
+    flow = search.build(config, source, DecisionFileSink(options.out), ShadowSink(), deadline=replay_deadline(config))
     run_flow(
         flow,
         state_dir=None,

@@ -108,13 +108,13 @@ def build(
     shards, simulation_shards = config.search.shards, config.search.simulation_shards
 
     def engine() -> Engine:
-        return make_engine(config.search.engine)
+        return make_engine(config.search.engine, threads=config.runtime.engine_threads)
 
     flow = Dataflow(FLOW_ID)
     events = op.input("events", flow, source)
     changes = graph_state("graph_state", events, shards, config.ingest.reorg_depth)
     reactions = market("market", events, changes, shards, search, engine, route_encoder(config), observe, deadline)
-    verdicts = simulation("simulate", reactions, simulation_shards, engine, deadline)
+    verdicts = simulation("simulate", reactions, simulation_shards, engine, deadline, config.search.access_lists)
     decided = op.key_rm(
         "decided", decide("decide", reactions, verdicts, simulation_shards, decision, observe, deadline)
     )

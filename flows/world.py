@@ -135,7 +135,9 @@ class World:
             kafka=KafkaConfig(bootstrap_servers=self.broker.bootstrap_servers, topic_prefix=prefix),
             ingest=IngestConfig(factories=self._factories()),
             executor=ExecutorConfig(address=executor, owner=owner),
-            search=SearchConfig(anchors=(market.tokens[0].address,) if self._second_anchor else (), deadline_ms=deadline_ms),
+            search=SearchConfig(
+                anchors=(market.tokens[0].address,) if self._second_anchor else (), deadline_ms=deadline_ms
+            ),
             decide=DecideConfig(min_net_wei=10**13),
             submit=SubmitConfig(
                 live=live,

@@ -208,6 +208,8 @@ class SearchConfig(Section):
     moves, the latest `max_pending_partners` of them one at a time, for what only both together are worth. Where a simulation misses state, the pool is asked for again, once in
     `request_witness_every` blocks.
 
+    With `access_lists` what may be chosen is executed once more with all that it touched as its access list, and signed with it where it costs less.
+
     Candidates whose simulation has not begun `deadline_ms` after their event was gathered are refused as late (0: none is).
 
     `engine`: `revm` is our extension (rules up to Osaka), `pyrevm` the fallback (up to Cancun and what it can do exactly of Prague);
@@ -231,6 +233,7 @@ class SearchConfig(Section):
     pending_expiry_blocks: int = Field(50, ge=1)
     request_witness_every: int = Field(8, ge=1)
     deadline_ms: int = Field(0, ge=0, le=600_000)
+    access_lists: bool = True
 
 
 class DecideConfig(Section):
@@ -317,11 +320,13 @@ class AuditConfig(Section):
 
 
 class RuntimeConfig(Section):
-    """How flows run. `state_dir` holds recovery state; epochs longer than a second cost memory in a cluster."""
+    """How flows run. `state_dir` holds recovery state; epochs longer than a second cost memory in a cluster. Of the candidates that one shard
+    of the simulation has of an event, `engine_threads` are executed at the same time; no result shows it."""
 
     state_dir: Path = Path(".sluice/state")
     epoch_ms: int = Field(500, ge=0, le=10_000)
     batch_size: int = Field(256, ge=1, le=10_000)
+    engine_threads: int = Field(1, ge=1, le=256)
     metrics_port: int | None = Field(None, ge=0, le=65535)
 
 

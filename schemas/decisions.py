@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from schemas.opportunities import NATIVE_RATE, Hop, Rate, Strategy
+from schemas.pending import AccessListEntry
 from schemas.record import Part, Record
 from schemas.types import Address, Hash, Name, OptionalHash, Signed, Text, Uint, Wide
 
@@ -46,8 +47,9 @@ class ChosenCall(Part, frozen=True):
 
     Fees in wei per gas. `gross` is before costs and in base units of the anchor token (the first hop's `token_in`), `gross_wei` the same at
     `rate`; in wei too `gas_cost` = gas_used * base_fee, `tip` = gas_used * priority_fee, `net` = gross_wei - gas_cost - tip.
-    `opportunity_id` names the record it was made from. `targets` are the transactions that come before ours in the bundle, in order and all of
-    one sender; `target` is the hash of the last of them, which ours reacts to. Both are empty for a cycle after a block.
+    `opportunity_id` names the record it was made from. `targets` are the transactions that come before ours in the bundle, in order (of one sender,
+    or of two where only both are worth it); `target` is the hash of the last of them, which ours reacts to. Both are empty for a cycle after a block. `access_list` is to be
+    signed with it (EIP-2930): `gas_used` is with it.
     """
 
     opportunity_id: Hash
@@ -70,6 +72,7 @@ class ChosenCall(Part, frozen=True):
     gas_cost: Wide
     tip: Wide
     net: Signed
+    access_list: tuple[AccessListEntry, ...] = ()
 
 
 class DecisionRecord(Record, frozen=True):
@@ -114,7 +117,8 @@ GOLDEN = DecisionRecord(
         opportunity_id=b"\x10" * 32, strategy=Strategy.BACKRUN, target=b"\x0c" * 32,
         targets=(Target(hash=b"\x0b" * 32, raw=b"\x02\xf8\x6a"), Target(hash=b"\x0c" * 32, raw=b"\x02\xf8\x6b")), hops=_HOPS, sender=b"\x0a" * 20, to=b"\x0b" * 20, nonce=4, gas_limit=181_479, max_fee=Wide(12 * 10**9),
         priority_fee=Wide(2 * 10**9), data=b"\x01\x02\x03\x04", gas_used=151_233, base_fee=10**10, gross=Wide(10**16),
-        rate=NATIVE_RATE, gross_wei=Wide(10**16), gas_cost=Wide(1_512_330 * 10**9), tip=Wide(302_466 * 10**9), net=Signed(8_185_204 * 10**9)),
+        rate=NATIVE_RATE, gross_wei=Wide(10**16), gas_cost=Wide(1_512_330 * 10**9), tip=Wide(302_466 * 10**9), net=Signed(8_185_204 * 10**9),
+        access_list=(AccessListEntry(address=b"\x06" * 20, keys=(b"\0" * 31 + b"\x08",)),)),
     reasons=(), rejected=(Count(reason="below_floor", count=1), Count(reason="refused:late", count=1)), cancels=(),
     limits=(Limit(name="min_net_wei", value=Wide(10**14)),), engine="pyrevm 0.3.7", config_digest=b"\x13" * 32,
     state_digest=b"\x11" * 32, late=(2,),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
+from schemas.pending import AccessListEntry
 from schemas.record import Part, Record
 from schemas.types import Address, Hash, Name, OptionalHash, Signed, Text, Uint, Wide
 
@@ -79,10 +80,10 @@ class OpportunityRecord(Record, frozen=True):
     that, in order: earlier ones of its sender, and another sender's where only both together are worth it. `prices` has one entry a hop, `data` is the
     executor's calldata. `gas_estimate` is what the
     search reckoned with, `gas_used` what simulation found (0 unless the verdict is success). `rate` is None where the anchor has no price:
-    such a route is recorded and never chosen. `state_digest` identifies the graph the route was found in."""
+    such a route is recorded and never chosen. `access_list` is what the transaction was simulated with. `state_digest` identifies the graph the route was found in."""
 
     TOPIC = "opportunities"
-    VERSION = 2
+    VERSION = 3
 
     id: Hash
     chain: Uint
@@ -105,6 +106,7 @@ class OpportunityRecord(Record, frozen=True):
     gas_used: Uint
     state_digest: Hash
     preceding: tuple[Hash, ...] = ()
+    access_list: tuple[AccessListEntry, ...] = ()
 
 
 _HOPS = (
@@ -119,4 +121,5 @@ GOLDEN = OpportunityRecord(
     hops=_HOPS, prices=(Prices("3012.5", "2987.1"), Prices("0.00034", "0.000337")), gross=Wide(10**16), data=b"\x01\x02\x03\x04", rate=NATIVE_RATE,
     gross_wei=Wide(10**16), gas_estimate=170_000, net_wei=Signed(8_487_670 * 10**9), verdict=VerdictKind.SUCCESS, reason="", detail="", gas_used=151_233,
     state_digest=b"\x11" * 32, preceding=(b"\x0b" * 32,),
+    access_list=(AccessListEntry(address=b"\x06" * 20, keys=(b"\0" * 31 + b"\x08",)),),
 )  # fmt: skip

@@ -92,6 +92,7 @@ class ChainFollower:
             executor=self._executor,
             tracked=self._state.tracked.accounts,
             named=named,
+            slots=self._state.tracked.size,
             # Once per session: what is tracked of ourselves depends on the configuration, which may have changed.
             whole={} if self._introduced else {a: named(a) for a in sorted(ours)},
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 
@@ -71,13 +73,18 @@ class ReceiptAnswer(Answer, frozen=True):
     effective_gas_price: str | None = None
 
 
-class TracedAccount(Answer, frozen=True):
-    """An account as `prestateTracer` writes it; what is absent is empty (prestate) or unchanged (post side of a diff)."""
+class TracedBefore(Answer, frozen=True):
+    """An account before a change, as `prestateTracer` writes it. Its code, which is most of a block's trace, is not looked at."""
 
     balance: str | None = None
     nonce: int | str | None = None
-    code: str | None = None
     storage: dict[str, str] | None = None
+
+
+class TracedAccount(TracedBefore, frozen=True):
+    """An account as `prestateTracer` writes it; what is absent is empty (prestate) or unchanged (post side of a diff)."""
+
+    code: str | None = None
 
 
 Prestate = dict[str, TracedAccount]
@@ -86,7 +93,7 @@ Prestate = dict[str, TracedAccount]
 class TracedDiff(Answer, frozen=True):
     """One transaction's state change (`diffMode`)."""
 
-    pre: Prestate
+    pre: Mapping[str, TracedBefore]
     post: Prestate
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import compress
 from typing import cast
 
 import msgspec
@@ -46,15 +46,13 @@ class Mined(msgspec.Struct, frozen=True, gc=False):
     """
 
     receipt: Receipt
-    tx_index: int
-    first_log: int
     answers: Sequence[LogAnswer]
 
     @property
     def logs(self) -> tuple[Log, ...]:
         """All its logs. Raises `NodeLied(malformed)`."""
-        topics, placed = _Decoded(hexes.hash32), enumerate(self.answers, self.first_log)
-        return tuple([_log(one, hexes.address(one.address), self.tx_index, place, topics) for place, one in placed])
+        topics = _Decoded(hexes.hash32)
+        return tuple([_log(answer, hexes.address(answer.address), topics) for answer in self.answers])
 
 
 def logs_of(
@@ -64,17 +62,15 @@ def logs_of(
 
     Raises `NodeLied(malformed)` where one of them is, or where any address is.
     """
-    mined = list(mined)
-    texts = list({answer.address: None for one in mined for answer in one.answers})
+    answers = [answer for one in mined for answer in one.answers]
+    emitters = [answer.address for answer in answers]
+    texts, topics = list(dict.fromkeys(emitters)), _Decoded(hexes.hash32)
     addresses = zip(texts, hexes.addresses(texts), strict=True)
     wanted = {text: address for text, address in addresses if address in sources}
-    topics = _Decoded(hexes.hash32)
     return [
-        _log(answer, wanted[answer.address], one.tx_index, place, topics)
-        for one in mined
-        for place, answer in enumerate(one.answers, one.first_log)
-        if answer.address in wanted
-        and (first_topics is None or (answer.topics and topics[answer.topics[0]] in first_topics))
+        _log(answer, wanted[answer.address], topics)
+        for answer in compress(answers, map(wanted.__contains__, emitters))
+        if first_topics is None or (answer.topics and topics[answer.topics[0]] in first_topics)
     ]
 
 
@@ -199,19 +195,18 @@ def _are_as_usual(header: Header, hashes: Sequence[bytes], answers: Sequence[Rec
     """Whether all that places the receipts and their logs in the block is the very text that nodes write, which is quickest to compare."""
     block_hash = hexes.show(header.hash)
     log_indices = [log.log_index for answer in answers for log in answer.logs]
+    misplaced_logs = [
+        log
+        for answer, index in zip(answers, _INDICES, strict=False)
+        for log in answer.logs
+        if log.block_hash != block_hash or log.transaction_index != index
+    ]
     return (
         [answer.transaction_hash for answer in answers] == [f"0x{tx_hash.hex()}" for tx_hash in hashes]
         and [answer.transaction_index for answer in answers] == _INDICES[: len(answers)]
         and [answer.block_hash for answer in answers].count(block_hash) == len(answers)
         and log_indices == _INDICES[: len(log_indices)]
-        and not any(
-            [
-                True
-                for answer in answers
-                for log in answer.logs
-                if log.block_hash != block_hash or log.transaction_index != answer.transaction_index
-            ]
-        )
+        and not misplaced_logs
     )
 
 
@@ -251,8 +246,7 @@ def _mined(hashes: Sequence[bytes], answers: Sequence[ReceiptAnswer]) -> tuple[M
         hexes.quantities([answer.gas_used for answer in answers], hexes.UINT_BITS, int),
         hexes.quantities(_with_zeros([answer.effective_gas_price for answer in answers]), 256, Wide),
     )
-    logs = [answer.logs for answer in answers]
-    return tuple(map(Mined, receipts, range(len(logs)), accumulate(map(len, logs), initial=0), logs))
+    return tuple(map(Mined, receipts, [answer.logs for answer in answers]))
 
 
 def _with_zeros(texts: list[str | None]) -> list[str]:
@@ -271,7 +265,14 @@ def _check_log(answer: LogAnswer, block_hash: bytes, tx_index: int, log_index: i
         raise NodeLied(LieReason.LOG_MISMATCH, f"log {found} stands in the place of {(tx_index, log_index)}")
 
 
-def _log(answer: LogAnswer, address: bytes, tx_index: int, log_index: int, topics: _Decoded) -> Log:
+def _log(answer: LogAnswer, address: bytes, topics: _Decoded) -> Log:
     if len(answer.topics) > 4:
         raise NodeLied(LieReason.MALFORMED, f"a log with {len(answer.topics)} topics")
-    return Log(address, tuple([topics[text] for text in answer.topics]), hexes.data(answer.data), tx_index, log_index)
+    return Log(
+        address,
+        tuple([topics[text] for text in answer.topics]),
+        hexes.data(answer.data),
+        # Checked when the log was placed in its block; one that is absent was 0.
+        int(answer.transaction_index or "0x0", 16),
+        int(answer.log_index or "0x0", 16),
+    )

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import logging
 
-import rlp
-
-from infra.chain import hexes
+from infra.chain import hexes, rlp_items
 from infra.chain.answers import HeaderAnswer
 from infra.chain.errors import LieReason, NodeLied
 from infra.chain.keccak import keccak
@@ -32,7 +30,7 @@ def hash_of(answer: HeaderAnswer) -> bytes | None:
         _number(answer.excess_blob_gas), _bytes(answer.parent_beacon_block_root), _bytes(answer.requests_hash),
     )  # fmt: skip
     fields = [*map(_bytes, whole), *map(_number, numbers), *map(_bytes, seal), *(f for f in later if f is not None)]
-    return None if None in fields else keccak(rlp.encode(fields))
+    return None if None in fields else keccak(rlp_items.encode_list(fields))
 
 
 def _bytes(text: str | None) -> bytes | None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from binascii import a2b_hex
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import repeat
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from infra.chain.errors import LieReason, NodeLied
 
 #: What a quantity may have at most to fit the records' signed 64-bit words.
 UINT_BITS = 63
 
-I = TypeVar("I", bound=int)
+Int = TypeVar("Int", bound=int)
 
 
 def _malformed(what: str, value: object) -> NodeLied:
@@ -49,12 +50,10 @@ address, hash32 = _of_size(20), _of_size(32)
 def addresses(values: Sequence[str]) -> list[bytes]:
     """`address` of each: their form is checked for all at once, and one by one only where something is wrong with it."""
     joined, count = "".join(values), len(values)
-    # Of texts of equal length the first and the second characters stand in every so manyth place.
-    if set(map(len, values)) == {42} and joined[::42].count("0") == count == joined[1::42].count("x"):
-        try:
+    if len(joined) == 42 * count and joined[::42].count("0") == count == joined[1::42].count("x"):
+        # The prefixes are in their places, and so is each value: else one had an x among its digits, or an odd number of them.
+        with suppress(ValueError):
             return [a2b_hex(value[2:]) for value in values]
-        except ValueError:
-            pass
     return [address(value) for value in values]
 
 
@@ -65,8 +64,7 @@ def optional_address(value: str | None) -> bytes:
 
 def optional_addresses(values: Sequence[str | None]) -> list[bytes]:
     """`optional_address` of each."""
-    given = [value for value in values if value]
-    return addresses(given) if len(given) == len(values) else [optional_address(value) for value in values]
+    return addresses(cast("Sequence[str]", values)) if all(values) else [optional_address(value) for value in values]
 
 
 def quantity(value: str | int | None, bits: int = 256) -> int:
@@ -88,22 +86,22 @@ def uint(value: str | int | None) -> int:
     return quantity(value, UINT_BITS)
 
 
-def quantities(values: Sequence[str], bits: int, kind: type[I]) -> list[I]:
+def quantities(values: Sequence[str], bits: int, kind: type[Int]) -> list[Int]:
     """`quantity` of each as integers of this kind, checked as in `addresses`."""
     # A comma in one of them, which would mislead the count, is no digit.
     if ("," + ",".join(values)).count(",0x") == len(values):
-        try:
+        with suppress(ValueError):
             numbers = list(map(kind, values, repeat(16)))
-        except ValueError:
-            pass
-        else:
-            if not max(numbers, default=0) >> bits:
+            # None is negative, and so none is larger than their sum.
+            if not sum(numbers) >> bits:
                 return numbers
     return [kind(quantity(value, bits)) for value in values]
 
 
 def word(value: str) -> bytes:
     """A 32-byte big-endian word; some nodes strip its leading zeros."""
+    if len(value) == 66:
+        return hash32(value)
     return quantity(value).to_bytes(32, "big") if value not in ("", "0x") else bytes(32)
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from infra.chain import hexes
-from infra.chain.answers import BlockTrace, Prestate, TracedAccount, TracedDiff
+from infra.chain.answers import BlockTrace, Prestate, TracedAccount, TracedBefore, TracedDiff
 from infra.chain.errors import LieReason, NodeLied, NodeTimeout, RpcError
 from infra.chain.keccak import EMPTY_CODE_HASH, keccak
 from infra.chain.node import Node
@@ -20,6 +21,7 @@ from schemas.witness import AccountState
 log = logging.getLogger("sluice.chain")
 
 ZERO_WORD = bytes(32)
+_CODES_KEPT, _CODE_END = 512, 80
 #: The slots to keep of an account; None: all of them.
 Slots = frozenset[bytes] | None
 
@@ -64,7 +66,7 @@ def account_state(address: bytes, change: AccountChange, codes: dict[bytes, byte
     """The record of a change; its code, if any, is added to `codes`."""
     code_hash = None
     if change.code is not None:
-        code_hash = keccak(change.code) if change.code else EMPTY_CODE_HASH
+        code_hash = _code_hash(change.code) if change.code else EMPTY_CODE_HASH
         codes[code_hash] = change.code
     return AccountState(
         address=address,
@@ -92,13 +94,33 @@ def decode_prestate(prestate: Prestate) -> dict[bytes, AccountChange]:
         out[hexes.address(text)] = AccountChange(
             nonce=hexes.uint(account.nonce),
             balance=hexes.quantity(account.balance),
-            code=hexes.data(account.code) if account.code else b"",
+            code=_code(account.code) if account.code else b"",
             slots=_storage(account),
         )
     return out
 
 
-def _storage(account: TracedAccount) -> dict[bytes, bytes]:
+# The same contracts come with trace after trace, and the text of a router's code is 48 kB (a code has 24 kB at most, EIP-170). Known ones are
+# found by their length and end, which the compiler's hash of the source makes different, and compared: that is ten times faster than
+# hashing all of a text, which a dictionary would do.
+_codes: dict[tuple[int, str], tuple[str, bytes]] = {}
+_code_hash = lru_cache(_CODES_KEPT)(keccak)
+
+
+def _code(text: str) -> bytes:
+    name = len(text), text[-_CODE_END:]
+    known = _codes.get(name)
+    if known is not None and known[0] == text:
+        return known[1]
+    code = hexes.data(text)
+    _codes.pop(name, None)
+    _codes[name] = text, code
+    if len(_codes) > _CODES_KEPT:
+        del _codes[next(iter(_codes))]
+    return code
+
+
+def _storage(account: TracedBefore) -> dict[bytes, bytes]:
     return {hexes.word(key): hexes.word(value) for key, value in (account.storage or {}).items()}
 
 
@@ -175,9 +197,13 @@ def changed_in(diffs: Iterable[TracedDiff], tracked: Mapping[bytes, Slots]) -> B
     be listed as well: values are absolute, so that is harmless."""
     changes: dict[bytes, AccountChange] = {}
     doubtful: set[bytes] = set()
+    # A block's transactions name the same accounts again and again, and most are nobody's.
+    named: dict[str, bytes] = {}
     for diff in diffs:
         for text in diff.pre.keys() | diff.post.keys():
-            address = hexes.address(text)
+            address = named.get(text)
+            if address is None:
+                address = named[text] = hexes.address(text)
             if address not in tracked:
                 continue
             post = diff.post.get(text)
@@ -188,10 +214,15 @@ def changed_in(diffs: Iterable[TracedDiff], tracked: Mapping[bytes, Slots]) -> B
     return BlockChanges(changes, frozenset(doubtful))
 
 
-def _merge(change: AccountChange, pre: TracedAccount | None, post: TracedAccount, keep: Slots) -> None:
-    written = dict.fromkeys(_storage(pre), ZERO_WORD) if pre is not None else {}
-    written |= _storage(post)
-    change.slots.update({key: value for key, value in written.items() if keep is None or key in keep})
+def _merge(change: AccountChange, pre: TracedBefore | None, post: TracedAccount, keep: Slots) -> None:
+    after = post.storage or {}
+    for text in (pre.storage or ()) if pre is not None else ():
+        if text not in after and (keep is None or hexes.word(text) in keep):
+            change.slots[hexes.word(text)] = ZERO_WORD
+    for text, value in after.items():
+        key = hexes.word(text)
+        if keep is None or key in keep:
+            change.slots[key] = hexes.word(value)
     if post.nonce is not None:
         change.nonce = hexes.uint(post.nonce)
     if post.balance is not None:
@@ -216,7 +247,7 @@ def balance_steps(diffs: Sequence[TracedDiff], account: bytes, start: int, end: 
     return out if balance == end else None
 
 
-def _find(side: Prestate, name: str) -> TracedAccount | None:
+def _find(side: Mapping[str, TracedBefore], name: str) -> TracedBefore | None:
     account = side.get(name)
     if account is None:
         # Some nodes write checksummed addresses.

@@ -9,10 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import rlp
-from rlp.codec import encode_raw
 
-from infra.chain import hexes
+from infra.chain import hexes, rlp_items
 from infra.chain.answers import TransactionAnswer
 from infra.chain.errors import LieReason, NodeLied
 from infra.chain.keccak import keccak
@@ -32,7 +30,7 @@ def encode_signed(transaction: Mapping[str, Any]) -> bytes:
     fields = [_field(transaction, name) for name in FIELDS[tx_type]]
     parity = "v" if tx_type == 0 else "yParity"
     fields += [_field(transaction, name) for name in (parity, "r", "s")]
-    encoded: bytes = encode_raw(fields)
+    encoded = rlp_items.encode_list(fields)
     return bytes((tx_type,)) + encoded if tx_type else encoded
 
 
@@ -76,8 +74,8 @@ def canonical(raw: bytes) -> bytes:
 
 def _unwrapped(raw: bytes) -> bytes:
     try:
-        inner = rlp.decode(raw)
-    except rlp.DecodingError as error:
+        inner = rlp_items.decode(raw)
+    except rlp_items.NotRlp as error:
         raise TransactionRefused(TxRefusal.MALFORMED, f"not RLP: {type(error).__name__}") from None
     return bytes(inner)
 

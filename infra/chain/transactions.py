@@ -5,21 +5,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-import rlp
 from coincurve import PublicKey
-from rlp.codec import consume_length_prefix, encode_raw
+from rlp.codec import consume_length_prefix
 
-from infra.chain import hexes
+from infra.chain import hexes, rlp_items
 from infra.chain.keccak import keccak
 from infra.chain.transaction_fields import AUTHORIZATION, BLOB, FIELDS, SET_CODE, quantity
 from schemas.pending import AccessListEntry
 
 #: secp256k1's order halved: a higher `s` is invalid since EIP-2.
 _HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+
+#: Two empty strings, which stand in the signature's place when a legacy transaction is signed (EIP-155).
+_TWO_EMPTY = b"\x80\x80"
 
 
 class TxRefusal(StrEnum):
@@ -91,10 +94,7 @@ class SignedTransaction:
         else:
             call |= {"maxFeePerGas": hex(self.max_fee), "maxPriorityFeePerGas": hex(self.max_priority_fee)}
         if self.tx_type:
-            call["accessList"] = [
-                {"address": hexes.show(entry.address), "storageKeys": [hexes.show(key) for key in entry.keys]}
-                for entry in self.access_list
-            ]
+            call["accessList"] = call_access_list(self.access_list)
             if self.chain_id is not None:
                 call["chainId"] = hex(self.chain_id)
         if self.tx_type == BLOB:
@@ -112,6 +112,14 @@ def decode_raw(raw: bytes, chain_id: int) -> SignedTransaction:
     if raw[:1] == b"\x04":
         raise TransactionRefused(TxRefusal.SET_CODE)
     return decode(raw, chain_id)
+
+
+def call_access_list(entries: Iterable[AccessListEntry]) -> list[dict[str, Any]]:
+    """An access list as a call object holds it."""
+    return [
+        {"address": hexes.show(entry.address), "storageKeys": [hexes.show(key) for key in entry.keys]}
+        for entry in entries
+    ]
 
 
 def decode(raw: bytes, chain_id: int | None = None) -> SignedTransaction:
@@ -148,8 +156,8 @@ def without_sidecar(raw: bytes) -> bytes:
 def _items(data: bytes) -> list[Any]:
     """The items of an RLP list. Raises `TransactionRefused`."""
     try:
-        decoded = rlp.decode(data)
-    except (rlp.DecodingError, RecursionError) as error:
+        decoded = rlp_items.decode(data)
+    except rlp_items.NotRlp as error:
         raise TransactionRefused(TxRefusal.MALFORMED, f"not RLP: {type(error).__name__}") from None
     if not isinstance(decoded, list):
         raise TransactionRefused(TxRefusal.MALFORMED, "not an RLP list")
@@ -190,28 +198,29 @@ def _read(raw: bytes, tx_type: int, payload: list[Any], wanted_chain: int | None
         "blob_hashes": tuple(map(_word, _list(fields["blobVersionedHashes"]))) if blob else (),
         "authorizations": tuple(map(_authorization, _list(fields["authorizationList"]))) if set_code else (),
     }
-    # Only now: the encoder ends the process on lists in lists in lists, and nothing with such a field comes this far.
-    chain_id, sender = _signed_by(tx_type, payload, wanted_chain)
+    chain_id, sender = _signed_by(tx_type, raw, payload, wanted_chain)
     return SignedTransaction(hash=keccak(raw), raw=raw, sender=sender, tx_type=tx_type, chain_id=chain_id, **shaped)
 
 
-def _signed_by(tx_type: int, payload: list[Any], wanted_chain: int | None) -> tuple[int | None, bytes]:
+def _signed_by(tx_type: int, raw: bytes, payload: list[Any], wanted_chain: int | None) -> tuple[int | None, bytes]:
     """The chain that a transaction was signed for, None for all of them, and the address that signed."""
     parity, r, s = (_int(item) for item in payload[-3:])
-    signed = payload[:-3]
+    # What was signed is the same list without the signature: its items are taken as they stand, having one form only.
+    first = consume_length_prefix(raw, 1 if tx_type else 0)[3]
+    signed = raw[first : len(raw) - sum(len(rlp_items.encode(item)) for item in payload[-3:])]
     chain_id: int | None = None
     if tx_type:
         chain_id = _int(payload[0])
     elif parity >= 35:
         chain_id, parity = divmod(parity - 35, 2)
-        signed += [quantity(chain_id), b"", b""]
+        signed += rlp_items.encode(quantity(chain_id)) + _TWO_EMPTY
     elif parity in (27, 28):
         parity -= 27
     else:
         raise TransactionRefused(TxRefusal.MALFORMED, f"v is {parity}: neither 27, 28 nor of EIP-155")
     if wanted_chain is not None and chain_id is not None and chain_id != wanted_chain:
         raise TransactionRefused(TxRefusal.WRONG_CHAIN, f"chain {chain_id}, not {wanted_chain}")
-    message = encode_raw(signed)
+    message = rlp_items.list_of(signed)
     return chain_id, recover(keccak(bytes((tx_type,)) + message if tx_type else message), parity, r, s)
 
 

@@ -167,9 +167,15 @@ class Sender:
     def sign(self, to: bytes | None, payload: bytes, *, value: int = 0, gas: int = 300_000) -> SetupTransaction:
         """The account's next transaction."""
         # Set-up fills blocks, so the base fee climbs; nobody minds what the deployer pays.
-        fees = {"max_fee": 2_000 * 10**9, "max_priority_fee": 10**9}
         raw = self._signer.sign(
-            chain_id=self._chain_id, nonce=self.nonce, to=to, gas=gas, value=value, payload=payload, **fees
+            chain_id=self._chain_id,
+            nonce=self.nonce,
+            to=to,
+            gas=gas,
+            value=value,
+            payload=payload,
+            max_fee=2_000 * 10**9,
+            max_priority_fee=10**9,
         )
         self.nonce += 1
         return SetupTransaction(raw, gas)

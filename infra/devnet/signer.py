@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from eth_account import Account
@@ -34,14 +35,20 @@ class Signer:
         max_priority_fee: int | None = None,
         value: int = 0,
         payload: bytes = b"",
+        access_list: Sequence[tuple[bytes, Sequence[bytes]]] = (),
     ) -> bytes:
-        """A raw signed transaction: EIP-1559, or legacy (`max_fee` as the gas price) without `max_priority_fee`. Wei throughout."""
+        """A raw signed transaction: EIP-1559, or legacy (`max_fee` as the gas price) without `max_priority_fee`, which takes no
+        `access_list`. Wei throughout."""
         fields: dict[str, Any] = {"chainId": chain_id, "nonce": nonce, "gas": gas, "value": value, "data": payload}
         fields["to"] = to if to is not None else ""
         if max_priority_fee is None:
             fields["gasPrice"] = max_fee
         else:
             fields |= {"type": 2, "maxFeePerGas": max_fee, "maxPriorityFeePerGas": max_priority_fee}
+            fields["accessList"] = [
+                {"address": to_hex(address), "storageKeys": [to_hex(key) for key in keys]}
+                for address, keys in access_list
+            ]
         return bytes(self._account.sign_transaction(fields).raw_transaction)
 
     def __repr__(self) -> str:

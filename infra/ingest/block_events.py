@@ -37,13 +37,14 @@ class Watch:
     """What to look at in a block: our accounts, the state that is kept fresh.
 
     `tracked` names the slots to keep (None: all that change), `named` an account's slots that somebody named, which is what can be asked of a node
-    that does not trace. `whole` are accounts to be read completely, whether they changed or not.
+    that does not trace, and `slots` how many those are of all accounts together. `whole` are accounts to be read completely, whether they changed or not.
     """
 
     owner: bytes
     executor: bytes
     tracked: Mapping[bytes, Slots]
     named: Callable[[bytes], frozenset[bytes]]
+    slots: int
     whole: Mapping[bytes, frozenset[bytes]]
 
 
@@ -67,7 +68,7 @@ async def gather_block(node: Node, header: Header, watch: Watch) -> BlockFacts:
 
     State changes come from a trace of the block or, where that is cheaper, from reading the tracked slots before and after.
     """
-    if sum(len(watch.named(a)) for a in watch.tracked) <= SLOTS_PER_TRANSACTION * len(header.tx_hashes or ()):
+    if watch.slots <= SLOTS_PER_TRANSACTION * len(header.tx_hashes or ()):
         return await _gather_by_reading(node, header, watch)
     return await _gather_by_tracing(node, header, watch)
 

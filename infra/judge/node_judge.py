@@ -12,7 +12,7 @@ from infra.chain import hexes
 from infra.chain.blocks import Header, header_by_hash, header_by_number
 from infra.chain.errors import HeadMoved, NodeError, NodeLied, NodeTimeout, NodeUnavailable, RpcError
 from infra.chain.node import Call, Node, call_of
-from infra.chain.transactions import TransactionRefused, decode
+from infra.chain.transactions import TransactionRefused, call_access_list, decode
 from infra.judge import simulate_v1, trace_call
 from infra.judge.question import Answer, Cannot, Judged, NotJudged, OurCall, Question
 from infra.judge.simulate_v1 import CallResult, Malformed, NextBlock
@@ -209,6 +209,7 @@ def _our_call(ours: OurCall, block: NextBlock) -> dict[str, Any]:
         "value": "0x0",
         "input": hexes.show(ours.data),
         **price,
+        **({"accessList": call_access_list(ours.access_list)} if ours.access_list else {}),
     }
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from infra.judge.simulate_v1 import NextBlock
 from schemas.logs import Log
+from schemas.pending import AccessListEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class OurCall:
     to: bytes
     data: bytes
     gas_limit: int
+    access_list: tuple[AccessListEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,9 @@ def read_records(
     layout = _layout(kafka)
     partitions = layout.partitions([topic_name])
     ends = layout.committed_ends(partitions)
-    yield from _between(kafka, layout.lows(partitions) if since_ms is None else layout.since(partitions, since_ms), ends)
+    yield from _between(
+        kafka, layout.lows(partitions) if since_ms is None else layout.since(partitions, since_ms), ends
+    )
 
 
 def read_events(

@@ -27,6 +27,7 @@ class Unbuildable(StrEnum):
     TARGET_MISSING = "target_missing"
     FEE_TOO_LOW = "fee_too_low"
     TOO_LARGE = "too_large"
+    ACCESS_LIST = "access_list"
 
 
 class CannotBuild(ValueError):
@@ -97,6 +98,8 @@ def build_bundle(decision: DecisionRecord, owner: Signer, *, legacy: bool = Fals
             Unbuildable.FEE_TOO_LOW,
             f"max fee {chosen.max_fee}, priority fee {chosen.priority_fee}, base fee {chosen.base_fee}",
         )
+    if legacy and chosen.access_list:
+        raise CannotBuild(Unbuildable.ACCESS_LIST, "decided with an access list, which the legacy form cannot carry")
     check_targets(chosen)
     sign = owner.sign_legacy_transaction if legacy else owner.sign_transaction
     ours = sign(
@@ -109,6 +112,7 @@ def build_bundle(decision: DecisionRecord, owner: Signer, *, legacy: bool = Fals
             to=chosen.to,
             value=0,
             data=chosen.data,
+            access_list=tuple((entry.address, entry.keys) for entry in chosen.access_list),
         )
     )
     return Bundle(

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from infra.chain.transactions import TransactionRefused, decode
+from infra.chain.transactions import TransactionRefused, call_access_list, decode
 from infra.judge import simulate_v1
 from infra.judge.simulate_v1 import METHOD, CallResult, Malformed, NextBlock
 from infra.relays import call_bundle
@@ -24,6 +24,8 @@ from schemas.types import Signed
 
 DEFAULT_BLOCK_INTERVAL_S = 12
 _KEPT_HEADERS = 8
+#: After so many seconds a node that did not agree is asked once more.
+_SECOND_LOOK_S = 0.05
 _METHOD_NOT_FOUND, _RESOURCE_NOT_FOUND = -32601, -32001
 
 
@@ -49,7 +51,7 @@ class Header:
 
 
 class Certifier:
-    """Asks one node. A certificate that cannot be had never stops a bundle; one that says no does."""
+    """Asks one node. A certificate that cannot be had never stops a bundle; one that says no, twice, does."""
 
     def __init__(self, node: Node, budget_s: float, block_interval_s: int = DEFAULT_BLOCK_INTERVAL_S) -> None:
         self._node = node
@@ -73,12 +75,16 @@ class Certifier:
                     return _fails(f"max fee {chosen.max_fee} below the node's next base fee {header.next_base_fee}")
                 request = simulation_request(decision, chosen, header, self._block_interval_s)
                 try:
-                    result = await self._node.call(METHOD, request, {"blockHash": "0x" + decision.head_hash.hex()})
+                    first = await self._simulated(decision, chosen, header, request)
                 except RpcError as error:
                     if not signed or error.code != _METHOD_NOT_FOUND:
                         raise
                     return await self._by_bundle(decision, chosen, header, signed)
-                return read_simulation(result, decision.target_block, chosen, header.next_base_fee or 0)
+                if first.certificate.kind is CertificateKind.AGREES:
+                    return first
+                # Nodes are not always of one mind about their newest block, and this one has only just come: what it says then holds.
+                await asyncio.sleep(_SECOND_LOOK_S)
+                return await self._simulated(decision, chosen, header, request)
         except TimeoutError:
             return _unavailable(Trouble.TIMEOUT, f"over {self._budget_s:g} s")
         except TransactionRefused as error:
@@ -87,6 +93,12 @@ class Certifier:
             return _of_kind(CertificateKind.UNAVAILABLE, str(error))
         except RpcError as error:
             return _of_rpc_error(error)
+
+    async def _simulated(
+        self, decision: DecisionRecord, chosen: ChosenCall, header: Header, request: dict[str, Any]
+    ) -> Judgement:
+        result = await self._node.call(METHOD, request, {"blockHash": "0x" + decision.head_hash.hex()})
+        return read_simulation(result, decision.target_block, chosen, header.next_base_fee or 0)
 
     async def _by_bundle(
         self, decision: DecisionRecord, chosen: ChosenCall, header: Header, signed: Sequence[bytes]
@@ -199,6 +211,7 @@ def _our_call(chosen: ChosenCall, legacy: bool) -> dict[str, Any]:
         "value": "0x0",
         "input": "0x" + chosen.data.hex(),
         **price,
+        **({"accessList": call_access_list(chosen.access_list)} if chosen.access_list else {}),
     }
 
 

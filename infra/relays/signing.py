@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-import rlp
 from coincurve import PrivateKey
 from eth_utils.address import to_checksum_address
 from sha3 import keccak_256
 
+from infra.chain import rlp_items
 from schemas.config import SecretRef
 
 _EIP191_HEAD = b"\x19Ethereum Signed Message:\n"
@@ -31,7 +31,7 @@ def keccak(data: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class UnsignedTransaction:
-    """A transaction to sign. Fees in wei per gas, value in wei; `to` is a 20-byte address."""
+    """A transaction to sign. Fees in wei per gas, value in wei; `to` is a 20-byte address. `access_list` has (address, 32-byte keys)."""
 
     chain_id: int
     nonce: int
@@ -41,6 +41,7 @@ class UnsignedTransaction:
     to: bytes
     value: int
     data: bytes
+    access_list: tuple[tuple[bytes, tuple[bytes, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,27 +84,31 @@ class Signer:
         raise TypeError("a Signer is not copied or pickled: hand on the SecretRef and build one there")
 
     def sign_transaction(self, transaction: UnsignedTransaction) -> SignedTransaction:
-        """Sign as type 2 (EIP-1559), with an empty access list."""
+        """Sign as type 2 (EIP-1559)."""
         fields = [
             *(_quantity(transaction.chain_id), _quantity(transaction.nonce)),
             *(_quantity(transaction.priority_fee), _quantity(transaction.max_fee), _quantity(transaction.gas_limit)),
-            *(transaction.to, _quantity(transaction.value), transaction.data, []),
+            *(transaction.to, _quantity(transaction.value), transaction.data),
+            [[address, list(keys)] for address, keys in transaction.access_list],
         ]
-        signature = self._sign(keccak(_DYNAMIC_FEE + rlp.encode(fields)))
+        signature = self._sign(keccak(_DYNAMIC_FEE + rlp_items.encode(fields)))
         fields += [_quantity(signature[64]), signature[:32].lstrip(b"\0"), signature[32:64].lstrip(b"\0")]
-        raw = _DYNAMIC_FEE + rlp.encode(fields)
+        raw = _DYNAMIC_FEE + rlp_items.encode(fields)
         return SignedTransaction(raw, keccak(raw))
 
     def sign_legacy_transaction(self, transaction: UnsignedTransaction) -> SignedTransaction:
         """Sign in the form from before EIP-1559, replay-protected by EIP-155, for chains without a base fee. The gas price is
-        `max_fee`; the priority fee is the whole of it there and is not written."""
+        `max_fee`; the priority fee is the whole of it there and is not written. Raises `ValueError` for a transaction with an access list:
+        the form has no place for it, and the gas would be another."""
+        if transaction.access_list:
+            raise ValueError("a legacy transaction has no access list")
         fields = [
             *(_quantity(transaction.nonce), _quantity(transaction.max_fee), _quantity(transaction.gas_limit)),
             *(transaction.to, _quantity(transaction.value), transaction.data),
         ]
-        signature = self._sign(keccak(rlp.encode([*fields, _quantity(transaction.chain_id), b"", b""])))
+        signature = self._sign(keccak(rlp_items.encode([*fields, _quantity(transaction.chain_id), b"", b""])))
         v = _quantity(35 + 2 * transaction.chain_id + signature[64])
-        raw = rlp.encode([*fields, v, signature[:32].lstrip(b"\0"), signature[32:64].lstrip(b"\0")])
+        raw = rlp_items.encode([*fields, v, signature[:32].lstrip(b"\0"), signature[32:64].lstrip(b"\0")])
         return SignedTransaction(raw, keccak(raw))
 
     def relay_header(self, body: bytes) -> str:

@@ -14,6 +14,7 @@ from schemas.control import Command
 from schemas.decisions import ChosenCall, Count, DecisionRecord, EventKind, Limit
 from schemas.ids import with_id
 from schemas.opportunities import OpportunityRecord, VerdictKind
+from schemas.pending import AccessListEntry
 from schemas.types import ZERO_HASH, Signed, Wide
 
 SNAPSHOT_VERSION = 2
@@ -177,6 +178,7 @@ class Decision:
                 gas_used=gas_used,
                 state_digest=event.state_digest,
                 preceding=tuple(target.hash for target in route.targets[:-1]),
+                access_list=_entries(verdict),
             )
         )
 
@@ -205,6 +207,7 @@ class Decision:
             gas_cost=Wide(offer.price.gas_cost),
             tip=Wide(offer.price.tip),
             net=Signed(offer.price.net),
+            access_list=_entries(offer.verdict),
         )
 
     def _why_nothing(self, event: EventSummary, rejected: Counter[str]) -> tuple[str, ...]:
@@ -235,6 +238,10 @@ class Decision:
             Limit("min_net_wei", Wide(settings.min_net_wei)),
             Limit("tip_share_bps", Wide(settings.tip_share_bps)),
         )
+
+
+def _entries(verdict: Verdict) -> tuple[AccessListEntry, ...]:
+    return tuple(AccessListEntry(address, keys) for address, keys in verdict.access_list)
 
 
 def _late(verdict: Verdict) -> bool:

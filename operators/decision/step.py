@@ -33,7 +33,9 @@ class Decided(NamedTuple):
 
 
 class _Logic(StatefulBatchLogic[EventSummary | SimulationOutput, Decided, tuple[Any, ...]]):
-    def __init__(self, settings: DecisionSettings, shards: int, observe: Observe, deadline: Deadline, state: Any) -> None:
+    def __init__(
+        self, settings: DecisionSettings, shards: int, observe: Observe, deadline: Deadline, state: Any
+    ) -> None:
         version, last_seq, decision, requests = state or (SNAPSHOT_VERSION, None, None, None)
         if version != SNAPSHOT_VERSION:
             raise ValueError(f"decision step snapshot of version {version}, this code reads {SNAPSHOT_VERSION}")

@@ -112,8 +112,11 @@ def fan_out(event: Event, shards: int) -> Iterator[tuple[str, ShardInput]]:
         record, witness = event.part(LogsRecord), event.part(WitnessRecord)
         for log in record.logs if record else ():
             for key in keys_of(log):
-                for shard in (int.from_bytes(key[-4:], "big") % shards,) if key else range(shards):
-                    logs[shard].append((key, log))
+                if key:
+                    logs[int.from_bytes(key[-4:], "big") % shards].append((key, log))
+                else:
+                    for shard in range(shards):
+                        logs[shard].append((key, log))
         for account in witness.accounts if witness else ():
             accounts.setdefault(shard_of(account.address, shards), []).append(account)
     pool = head if isinstance(head, PoolRecord) else None

@@ -130,8 +130,7 @@ class GraphShard:
         if address not in self._noted:
             self._note(address, tracked)
         self.pools[address] = Tracked(after, tracked.refusal, tracked.needs)
-        if address not in self._changed_pools:
-            self._changed_pools[address] = False
+        self._changed_pools.setdefault(address, False)
 
     def _apply_pool(self, record: PoolRecord) -> None:
         known = self.pools.get(record.address)
@@ -203,8 +202,7 @@ class GraphShard:
             if tracked is None:
                 digest -= shares.pop(address, 0)
                 continue
-            pool = tracked.pool
-            share = entry_digest(pool.digest_entry(), tracked.refusal or pool.refusal)
+            share = entry_digest(tracked.pool.digest_entry(), tracked.reason)
             digest += share - shares.get(address, 0)
             shares[address] = share
         self.digest = digest % MODULUS

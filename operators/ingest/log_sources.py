@@ -48,10 +48,11 @@ class LogSources:
         and of a contract that pools share what is about one of them or about all."""
         topic, address = log.topics[0] if log.topics else b"", log.address
         pools = self._pools.get(address)
-        if pools is not None and topic in self.topics:
-            if address in pools or any(_is_about(family, log, pools) for family in by_topic(topic)):
-                return True
-        return topic in self._announcements.get(address, ())
+        if pools is not None and address in pools and topic in self.topics:
+            return True
+        if topic in self._announcements.get(address, ()):
+            return True
+        return pools is not None and any(_is_about(family, log, pools) for family in by_topic(topic))
 
 
 def _is_about(family: type[Pool], log: Log, pools: Container[bytes]) -> bool:

@@ -30,6 +30,7 @@ class TrackedState:
         self._whole: set[bytes] = set()
         self._frozen: dict[bytes, Slots] = {}
         self._known: dict[bytes, frozenset[bytes]] = {}
+        self._size = 0
         # Accounts whose slots changed since they were last frozen: thousands of pools share a token, and each one's admission must not
         # copy the slots of all.
         self._stale: dict[bytes, None] = {}
@@ -60,8 +61,10 @@ class TrackedState:
 
     def _freshen(self) -> None:
         for account in self._stale:
+            self._size -= len(self._known.get(account, ()))
             if self._accounts[account] > 0:
                 self._known[account] = frozenset(self._slots[account])
+                self._size += len(self._known[account])
                 if account not in self._whole:
                     self._frozen[account] = self._known[account]
             else:
@@ -77,6 +80,12 @@ class TrackedState:
         """Slots to keep by account; None: all of them."""
         self._freshen()
         return self._frozen
+
+    @property
+    def size(self) -> int:
+        """How many slots are named, of all accounts together."""
+        self._freshen()
+        return self._size
 
     def accounts_of(self, owner: bytes) -> frozenset[bytes]:
         """The accounts one owner needs."""

@@ -60,11 +60,12 @@ class RouteFound:
 
 
 class SimulationInput(NamedTuple):
-    """An event's share for one simulation shard, and what is allowed to it."""
+    """An event's share for one simulation shard: candidates, what each earns before costs in wei, and what is allowed to them."""
 
     seq: int
     shard: int
     candidates: tuple[Candidate, ...]
+    gross_wei: tuple[int, ...]
     allowance: Allowance = UNLIMITED
 
 

@@ -195,6 +195,8 @@ class Market:
     def _write_behind(
         self, sequence: Sequence[Entry], plans: Sequence[Plan], after: Overlay, refusals: list[str], first: int
     ) -> list[tuple[RouteFound, Candidate]]:
+        if not plans:
+            return []  # the state after all of them is worked out when asked for, and mostly nobody has to
         targets = tuple(Target(entry.record.hash, entry.record.raw) for entry in sequence)
         return self._write(Strategy.BACKRUN, targets, plans, self.heads.next_env(), after.post, refusals, first)
 

@@ -40,6 +40,7 @@ from schemas.reads import Reading, View
 PAIR_CREATED_TOPIC = bytes.fromhex("0d3648bd0f6ba80134a33ba9275ac585d9d315f0ad8355cddefde31afa28d0e9")
 #: keccak256("Sync(uint112,uint112)"): emitted by every change of reserves, with the reserves after it.
 SYNC_TOPIC = bytes.fromhex("1c411e9a96e071241c2f21f7726b17ae89e3cab4c78be50e062b03a9fffbbad1")
+_SYNC_TOPICS = (SYNC_TOPIC,)
 UINT112_MAX = 2**112 - 1
 PIPS = 1_000_000
 _WORD = 2**256 - 1
@@ -63,7 +64,7 @@ class V2Pool(msgspec.Struct, frozen=True, gc=False):
     """
 
     FAMILY: ClassVar[str] = "uniswap_v2"
-    LOG_TOPICS: ClassVar[tuple[bytes, ...]] = (SYNC_TOPIC,)
+    LOG_TOPICS: ClassVar[tuple[bytes, ...]] = _SYNC_TOPICS
     FACTORY_TOPICS: ClassVar[tuple[bytes, ...]] = (PAIR_CREATED_TOPIC,)
     CREATE2: ClassVar[bool] = True
     LEAST_GAS: ClassVar[int] = SWAP_GAS
@@ -186,9 +187,10 @@ class V2Pool(msgspec.Struct, frozen=True, gc=False):
 
     def apply(self, log: Log) -> Self:
         """The state after a Sync. Raises `BadLog` for anything that `UniswapV2Pair` does not emit."""
-        if log.address != self.address or log.topics != self.LOG_TOPICS or len(log.data) != 64:
+        data = log.data
+        if log.address != self.address or log.topics != _SYNC_TOPICS or len(data) != 64:
             raise self._no_sync(log)
-        both = int.from_bytes(log.data, "big")
+        both = int.from_bytes(data, "big")
         reserve0, reserve1 = both >> 256, both & _WORD
         if reserve0 > UINT112_MAX or reserve1 > UINT112_MAX:
             raise BadLog(BadLogReason.OVERFLOW, f"reserves {reserve0}, {reserve1} exceed uint112")
@@ -198,7 +200,7 @@ class V2Pool(msgspec.Struct, frozen=True, gc=False):
         if log.address != self.address:
             reason = BadLogReason.WRONG_CONTRACT
             return BadLog(reason, f"log of 0x{log.address.hex()} given to pool 0x{self.address.hex()}")
-        if log.topics[:1] != self.LOG_TOPICS:
+        if log.topics[:1] != _SYNC_TOPICS:
             found = f"0x{log.topics[0].hex()}" if log.topics else "none"
             listens = f"pool 0x{self.address.hex()} listens to Sync, first topic is {found}"
             return BadLog(BadLogReason.WRONG_TOPIC, listens)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from operators.pools.balancer_math.fixed_point import ONE
 from operators.pools.balancer_v2 import WeightedPool
-from operators.pools.base import Pool
+from operators.pools.base import Pool, QuoteRefused
 from operators.pools.concentrated import ConcentratedPool
 from operators.pools.uniswap_v2 import V2Pool
 from operators.pools.v3_math.swap_math import PIPS
@@ -84,7 +84,15 @@ def _checked(pool: Pool, offers: Offers) -> Offers:
 
 
 def _log_prices(pool: Pool) -> tuple[float, ...]:
-    return tuple(pool.log_price(*direction) for direction in permutations(pool.tokens, 2))
+    return tuple(_log_price(pool, *direction) for direction in permutations(pool.tokens, 2))
+
+
+def _log_price(pool: Pool, token_in: bytes, token_out: bytes) -> float:
+    try:
+        return pool.log_price(token_in, token_out)
+    except QuoteRefused:
+        # A composable stable pool lists its own token among its tokens, and trades it by joins and exits only.
+        return _NO_WAY
 
 
 def _constant_product(pool: V2Pool) -> Offers:

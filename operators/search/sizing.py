@@ -63,8 +63,8 @@ def best_size(
     `max_position` is what inventory or flash liquidity allows. The pools must be tradable, and none in the route twice. Constant products
     alone: 0 wei from the best of all inputs within `NEAR` steps of the coarsest amount, see `closed_size`. With concentrated liquidity: profit
     within 2e-6 of the best, with quoted pools (Curve, Balancer) within 1e-6, and what a unit of each amount on the way is worth, which
-    shows with coarse tokens (a satoshi) in small profits: see `polished`. What would be earned below a millionth of a quoted pool's limit is not
-    looked for. The same route has the same size on every machine. `curves` keeps what routes of one state share.
+    shows with coarse tokens (a satoshi) in small profits: see `polished`. Of amounts below a millionth of a quoted pool's limit (of
+    coarse tokens below 2**17 units) no curve is known but a straight continuation. The same route has the same size on every machine. `curves` keeps what routes of one state share.
 
     Raises `QuoteRefused` for a token that a pool does not hold.
     """

@@ -21,12 +21,15 @@ from operators.pools.v3_math.swap_math import PIPS
 Point = tuple[float, float, float]
 
 _Q96 = float(1 << 96)
-#: How far apart, as a part of the input, the three quotes are that a Moebius map is laid through. Wide, for amounts of few digits: what a
-#: curve differs from the map over it is of the order of its square.
-_SPAN = 100
-_UNITS = 64
-#: The smallest input of a quoted pool that is looked at, as a part of the largest: what is to be earned below it is dust.
-_DUST_BITS = 20
+#: How far apart, as a part of the input, the three quotes are that a Moebius map is laid through: wide, since families round by parts of what
+#: the pool holds; less so from this part of the largest input on, where what a curve differs from the map shows, by the square of it.
+_SPAN, _SPAN_OF_MUCH, _MUCH_BITS = 100, 500, 6
+#: So many units of the output at least, as far as half the input goes: a rate is as coarse as one unit is of them.
+_UNITS = 1 << 17
+#: The smallest input of a quoted pool that is quoted for its curve, as a part of the largest; of coarse tokens more, up to the second part, so
+#: that both amounts have `_UNITS`. Below it the curve is a Moebius map through zero, this point
+#: and one that is `_BEYOND` times as far.
+_DUST_BITS, _COARSE_BITS, _BEYOND = 20, 8, 16
 #: Into how many parts of the input that buys one unit a search for the least input is refined.
 _PARTS = 256
 
@@ -174,7 +177,7 @@ class RangeCurve:
 class QuotedCurve:
     """Any other pool: nothing but its own quotes and limits."""
 
-    __slots__ = ("_dust", "_first", "_most", "_token_in", "_token_out", "pool")
+    __slots__ = ("_dust", "_most", "_origin", "_token_in", "_token_out", "pool")
 
     quoted = True
 
@@ -185,24 +188,45 @@ class QuotedCurve:
             self._most = pool.limits(token_in, token_out).amount_in
         except QuoteRefused:
             self._most = 0
-        self._dust = max(1, self._most >> _DUST_BITS)
-        self._first: Point | None = None
+        self._dust = 1
+        #: Rate and bend at zero; worked out, as is dust, when a point is asked for.
+        self._origin: tuple[float, float] | None = None
 
     def pay(self, amount_in: int) -> int:
         """See `Curve`."""
         return _quoted(self.pool, self._token_in, amount_in, self._token_out) if amount_in <= self._most else 0
 
     def at(self, amount_in: float) -> Point:
-        """See `Curve`. Below dust the curve is taken for what it is there."""
+        """See `Curve`."""
         if amount_in >= self._most:
             return float(self.pay(self._most)), 0.0, 0.0
+        if self._origin is None:
+            self._origin = self._begin()
         centre = int(amount_in)
         if centre > self._dust:
             return self._through(centre)
-        if self._first is None:
-            self._first = self._through(self._dust)
-        paid, rate, bend = self._first
-        return paid * (amount_in / self._dust), rate, bend
+        rate, bend = self._origin
+        whole = 1.0 + bend * amount_in
+        return rate * amount_in / whole, rate / whole / whole, bend / whole
+
+    def _begin(self) -> tuple[float, float]:
+        """Works out what dust is; rate and bend at zero of the Moebius map below it."""
+        coarse = self._most >> _COARSE_BITS
+        dust = max(1, self._most >> _DUST_BITS, min(coarse, _UNITS))
+        paid = self.pay(dust)
+        if paid < _UNITS:
+            dust = max(dust, min(coarse, _UNITS * dust // max(paid, 1)))
+            paid = self.pay(dust)
+        self._dust = dust
+        # Far behind it, or roundings would show as a bend that leads astray.
+        beyond = min(dust * _BEYOND, self._most)
+        paid_beyond = self.pay(beyond)
+        if not paid or not paid_beyond:
+            return paid / dust, 0.0
+        per_unit, per_unit_beyond = paid / dust, paid_beyond / beyond
+        fallen = per_unit / per_unit_beyond
+        bend = max(0.0, (fallen - 1.0) / (beyond - fallen * dust)) if beyond > fallen * dust else 0.0
+        return per_unit * (1.0 + bend * dust), bend
 
     def least_in(self, amount_out: int, near: int) -> int | None:
         """See `Curve`: bisected until the input that buys one unit is divided into `_PARTS` parts."""
@@ -232,7 +256,8 @@ class QuotedCurve:
         if not paid:
             return 0.0, 0.0, 0.0
         # Wider where an output of few units would not show a slope.
-        span = max(1, centre // _SPAN, min(centre // 2, _UNITS * centre // paid))
+        part = _SPAN if centre < self._most >> _MUCH_BITS else _SPAN_OF_MUCH
+        span = max(1, centre // part, min(centre // 2, _UNITS * centre // paid))
         lost = paid - self.pay(centre - span)
         upper = min(centre + span, self._most)
         gained = self.pay(upper) - paid

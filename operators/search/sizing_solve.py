@@ -12,7 +12,7 @@ the floors could take a visible part of the profit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
+from math import inf, sqrt
 from typing import NamedTuple
 
 from operators.search.sizing_closed import Sized
@@ -21,8 +21,11 @@ from operators.search.sizing_curves import Curve, pay
 #: A step of less than this part of the input ends the search: profit is off by no more than its square. Quoted curves are less smooth.
 _ENOUGH, _ENOUGH_QUOTED = 1e-9, 1e-6
 #: The same between the bounds, where there is no such step because the rate jumps (a gap in the liquidity, a limit).
-_CLOSED = 1e-11
+_CLOSED, _CLOSED_QUOTED = 1e-11, 1e-8
 _STEPS = 128
+#: A step on quoted curves that leaves more than this part of what was gained at the margin has not come nearer: quotes in whole units show
+#: a bend where there is none. What follows does not trust the bend.
+_NEARER = 0.25
 #: The floors are looked into where they could take more than this part of the profit; and further, on demand, where they did.
 _LOOK = _VISIBLE = 1e-6
 #: How far from the aim, as a part of the amount, profit is the same up to the square of this part; and how many inputs are tried there.
@@ -43,23 +46,30 @@ class Aim(NamedTuple):
 def aim(curves: Sequence[Curve], max_position: int) -> Aim | None:
     """The input of greatest profit on the smooth curves, up to `max_position`; None if none earns anything."""
     cap = float(max_position)
-    enough = _ENOUGH_QUOTED if any(curve.quoted for curve in curves) else _ENOUGH
+    quoted = any(curve.quoted for curve in curves)
+    enough, closed = (_ENOUGH_QUOTED, _CLOSED_QUOTED) if quoted else (_ENOUGH, _CLOSED)
     low, high, at = 0.0, cap, 0.0
     rate, bend = _point(curves, at)
     if rate <= 1.0:
         return None
+    margin, stride = inf, 4.0
     for _ in range(_STEPS):
         step = (sqrt(rate) - 1.0) / bend if bend > 0.0 and rate > 0.0 else cap * (rate - 1.0)
         target = at + step
         if abs(step) <= enough * at and low <= target <= high:
             at = target
             break
-        if target >= cap and high == cap and at != cap:
+        astray = quoted and abs(rate - 1.0) > _NEARER * margin
+        margin = abs(rate - 1.0)
+        if astray and high == cap and 0.0 < at * stride < cap and target < at * stride:
+            # Nothing was seen that is too much: ever larger strides come upon it soon.
+            target, stride = at * stride, stride * stride
+        elif astray and high < cap:
+            target = _between(low, high)
+        elif target >= cap and high == cap and at != cap:
             target = cap
         elif not low < target < high:
-            # Between bounds of different sizes the middle is that of their digits.
-            least = max(low, 1.0)
-            target = sqrt(least * high) if 4.0 * least < high else (low + high) / 2.0
+            target = _between(low, high)
         at = target
         rate, bend = _point(curves, at)
         if rate > 1.0:
@@ -68,11 +78,17 @@ def aim(curves: Sequence[Curve], max_position: int) -> Aim | None:
                 break
         else:
             high = at
-        if high - low <= _CLOSED * high:
+        if high - low <= closed * high:
             # The smaller of the two: it is within every limit.
             at = low
             break
     return _aimed(curves, at)
+
+
+def _between(low: float, high: float) -> float:
+    """The middle; of bounds of different sizes that of their digits."""
+    least = max(low, 1.0)
+    return sqrt(least * high) if 4.0 * least < high else (low + high) / 2.0
 
 
 def smooth_bound(curves: Sequence[Curve], max_position: int) -> int:

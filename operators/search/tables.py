@@ -5,7 +5,9 @@ the number of its tokens. A cycle that holds several anchors is the same trade f
 that was configured first: a route's tokens between are never anchors configured before its own. A route and its reverse are two routes.
 
 **Completeness.** `routes_through` lists every such route of up to `max_hops` hops through one of the changed pools whose log price is above 0 (less
-a rounding) and whose gross, by the bound of `floors`, can be above its cost. What is missing from the list cannot earn its cost.
+a rounding) and whose gross, by the bound of `floors`, can be above its cost. What is missing from the list cannot earn its cost. One
+thing aside: the fee of a next-generation Curve pool falls on the way to even balances, so where amplification times fee is very large, a
+trade of about all of its scarce coin pays more a unit than the first unit does. What only that makes a profit is not listed, nor sized.
 
 **Order.** The tables are a pure function of the pools' states; the list is sorted by what routes promise, then by addresses. The order in which pools
 came, or are named, shows nowhere.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import cached_property
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from operators.simulation.model import BlockEnv, Needs, Transaction, Witness
 from operators.simulation.packed import PackedState
@@ -87,10 +87,23 @@ class Execution:
         return self._post()
 
 
+class Case(NamedTuple):
+    """A transaction with the state it runs on, its block, and the slots that must be in the state."""
+
+    witness: Witness | PackedState
+    env: BlockEnv
+    tx: Transaction
+    needs: Needs = ()
+
+
 class Engine(Protocol):
-    """Executes transactions on a witness. The same input gives the same output bytes; the input is never changed."""
+    """Executes transactions on a witness. The same input gives the same output bytes; the input is never changed.
+
+    `at_once`: how many cases it executes at the same time.
+    """
 
     name: str
+    at_once: int
 
     def execute(
         self,
@@ -117,3 +130,11 @@ class Engine(Protocol):
         report: Report = NO_REPORT,
     ) -> list[Verdict]:
         """Run each transaction on the witness itself; `needs` is one tuple per transaction, or empty."""
+
+    def execute_cases(
+        self,
+        cases: Sequence[Case],
+        unknown: UnknownAccounts = UnknownAccounts.REFUSE,
+        report: Report = NO_REPORT,
+    ) -> list[Verdict]:
+        """`execute_each` for transactions that do not share a state, as many at the same time as the engine can."""

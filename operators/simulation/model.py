@@ -15,6 +15,8 @@ Word = bytes
 
 #: The slots that a simulation must find in its witness.
 Needs = tuple[AccountSlots, ...]
+#: (Address, storage keys) of what a transaction announces to touch (EIP-2930).
+AccessList = tuple[tuple[Address, tuple[Word, ...]], ...]
 
 _PAIR = 64
 
@@ -175,7 +177,7 @@ class Transaction:
     max_fee: int
     priority_fee: int
     tx_type: int = 2
-    access_list: tuple[tuple[Address, tuple[Word, ...]], ...] = ()
+    access_list: AccessList = ()
     blob_hashes: tuple[bytes, ...] = ()
     max_blob_fee: int = 0
     authorizations: tuple[Authorization, ...] = ()

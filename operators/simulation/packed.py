@@ -184,7 +184,9 @@ class _Reader:
     def skip(self, size: int) -> None:
         self._at += size
         if self._at > len(self._packed):
-            raise BadPackedWitness(f"truncated: the end is at {len(self._packed)}, {self._at - len(self._packed)} bytes early")
+            raise BadPackedWitness(
+                f"truncated: the end is at {len(self._packed)}, {self._at - len(self._packed)} bytes early"
+            )
 
     def count(self, least: int) -> int:
         at, number = self._at, int.from_bytes(self.take(4), "big")

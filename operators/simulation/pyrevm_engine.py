@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from operators.simulation.checks import check_needs, check_transaction
-from operators.simulation.engine import Execution, Refusal, UnknownAccounts
+from operators.simulation.engine import Case, Execution, Refusal, UnknownAccounts
 from operators.simulation.forks import FORKS
 from operators.simulation.model import BlockEnv, Needs, Transaction, Witness
 from operators.simulation.packed import BadPackedWitness, PackedState, unpacked
-from operators.simulation.pyrevm_post import after
+from operators.simulation.pyrevm_post import after, touched_slots
 from operators.simulation.pyrevm_state import CodeStore
 from operators.simulation.pyrevm_transaction import RefusedRun, Run, TransactionRun
 from operators.simulation.reporting import each_with_balances, in_order_with_balances
 from operators.simulation.revert import ErrorTable
 from operators.simulation.verdict import NO_REPORT, Report, Verdict, refused
+from schemas.opportunities import VerdictKind
 
 
 class PyrevmEngine:
@@ -34,6 +35,7 @@ class PyrevmEngine:
 
     #: With the version: two engines that may judge differently never have one name.
     name = f"pyrevm {version('pyrevm')}"
+    at_once = 1
 
     def __init__(self, errors: ErrorTable | None = None) -> None:
         self._errors = errors or ErrorTable()
@@ -68,7 +70,7 @@ class PyrevmEngine:
             except RefusedRun as refusal:
                 verdicts += _after(refusal.verdict, len(txs) - index)
                 break
-            verdicts.append(run.verdict)
+            verdicts.append(_told(run, report))
             logs += len(run.verdict.logs)
             last = (state, env, tx, run, unknown)
         return Execution(tuple(verdicts), lambda: state if last is None else after(*last))
@@ -96,11 +98,19 @@ class PyrevmEngine:
             verdict = _check_fork(env) or check_needs(witness, needs[index] if needs else ())
             if verdict is None:
                 try:
-                    verdict = self._transact(witness, env, tx, unknown, 0, 0).verdict
+                    verdict = _told(self._transact(witness, env, tx, unknown, 0, 0), report)
                 except RefusedRun as refusal:
                     verdict = refusal.verdict
             verdicts.append(verdict)
         return verdicts
+
+    def execute_cases(
+        self, cases: Sequence[Case], unknown: UnknownAccounts = UnknownAccounts.REFUSE, report: Report = NO_REPORT
+    ) -> list[Verdict]:
+        """See `Engine.execute_cases`: one after the other."""
+        return [
+            self.execute_each(case.witness, case.env, [case.tx], [case.needs], unknown, report)[0] for case in cases
+        ]
 
     def _transact(
         self, witness: Witness, env: BlockEnv, tx: Transaction, unknown: UnknownAccounts, tx_index: int, log_index: int
@@ -114,6 +124,14 @@ class PyrevmEngine:
         return TransactionRun(
             self._store, self._errors, witness, env, fork, tx, sender, unknown, tx_index, log_index
         ).run()
+
+
+def _told(run: Run, report: Report) -> Verdict:
+    """The verdict with what was asked for besides. Of a failure the journal does not tell any more what it touched."""
+    verdict = run.verdict
+    if not report.touched or verdict.kind is not VerdictKind.SUCCESS:
+        return verdict
+    return verdict._replace(touched=touched_slots(run))
 
 
 def _check_fork(env: BlockEnv) -> Verdict | None:

@@ -8,6 +8,7 @@ from operators.simulation.forks import FORKS
 from operators.simulation.journal import TouchedAccount, read_journal
 from operators.simulation.model import ABSENT, AccountView, BlockEnv, Transaction, Witness
 from operators.simulation.pyrevm_transaction import Run, shown
+from operators.simulation.verdict import Touched
 
 
 def after(witness: Witness, env: BlockEnv, tx: Transaction, run: Run, unknown: UnknownAccounts) -> Witness:
@@ -39,6 +40,15 @@ def after(witness: Witness, env: BlockEnv, tx: Transaction, run: Run, unknown: U
             view = after.accounts[address]
             after.accounts[address] = view._replace(balance=view.balance + amount)
     return witness.layered(after)
+
+
+def touched_slots(run: Run) -> tuple[Touched, ...]:
+    """The slots that a successful run read or wrote, by address and key. (Those of an inner call that failed are not told.)"""
+    return tuple(
+        Touched(address, *(number.to_bytes(32, "big") for number in (key, before, after)))
+        for address, account in shown(lambda: read_journal(run.evm.journal_str)).items()
+        for key, (before, after) in sorted(account.slots.items())
+    )
 
 
 def _add(amounts: dict[bytes, int], address: bytes, amount: int) -> None:

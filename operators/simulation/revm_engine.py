@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from operators.simulation.checks import check_needs
 from operators.simulation.effects import Effects
-from operators.simulation.engine import Execution, Refusal, UnknownAccounts
+from operators.simulation.engine import Case, Execution, Refusal, UnknownAccounts
 from operators.simulation.model import BlockEnv, Needs, Transaction, Witness
 from operators.simulation.packed import PackedState, unpacked
 from operators.simulation.reporting import each_with_balances, in_order_with_balances
@@ -58,7 +58,7 @@ class SystemCallRefused(Exception):
 class RevmEngine:
     """Exact, or refused by name; forks Istanbul to Osaka, transaction types 0 to 4.
 
-    `threads` is for `execute_each`; its results do not depend on it. Missing state is refused where it is read, also inside
+    `threads` is for `execute_each` and `execute_cases`; their results do not depend on it. Missing state is refused where it is read, also inside
     a call whose failure the caller ignores.
     """
 
@@ -67,7 +67,7 @@ class RevmEngine:
             raise RuntimeError("the engine `revm` needs the extension sluice_evm, which is not built: use `pyrevm`")
         self.name = f"revm {sluice_evm.REVM_VERSION}"
         self._errors = errors or ErrorTable()
-        self._threads = threads
+        self.at_once = threads
         self._budget = sluice_evm.Budget(**(budget or Budget())._asdict())
         self._codes = sluice_evm.CodeStore()
         self._seen_codes: tuple[Mapping[bytes, bytes], int] = ({}, 0)
@@ -85,8 +85,10 @@ class RevmEngine:
         """See `Engine.execute`."""
         if report.holdings:
             return in_order_with_balances(self, witness, env, txs, unknown, report, needs)
-        execution, effects = self.execute_with_effects(witness, env, txs, needs, unknown)
-        return execution.with_touched([effect.slots for effect in effects]) if report.touched else execution
+        if report.touched:
+            execution, effects = self.execute_with_effects(witness, env, txs, needs, unknown)
+            return execution.with_touched([effect.slots for effect in effects])
+        return self._in_order(witness, env, txs, needs, unknown)[0]
 
     def execute_with_effects(
         self,
@@ -97,33 +99,37 @@ class RevmEngine:
         unknown: UnknownAccounts = UnknownAccounts.REFUSE,
     ) -> tuple[Execution, tuple[Effects, ...]]:
         """`execute`, and per transaction what it did to the state."""
+        execution, natives = self._in_order(witness, env, txs, needs, unknown)
+        effects = [_effects(native) for native in natives]
+        return execution, (*effects, *[Effects()] * (len(txs) - len(effects)))
+
+    def _in_order(
+        self,
+        witness: Witness | PackedState,
+        env: BlockEnv,
+        txs: Sequence[Transaction],
+        needs: Needs,
+        unknown: UnknownAccounts,
+    ) -> tuple[Execution, Sequence[sluice_evm.Verdict]]:
+        """The execution, and the extension's verdicts on those that could be handed to it."""
         state = self._state(witness)
-        block = state if isinstance(state, Verdict) else self._lacking(witness, needs) or native_block(env)
+        block = state if isinstance(state, Verdict) else self._lacking(witness, needs) or self._block(env)
         if isinstance(state, Verdict) or isinstance(block, Verdict):
             assert isinstance(block, Verdict)
             before = Witness({}, {}) if isinstance(state, Verdict) else None
-            return (
-                Execution(_after((), block, len(txs)), lambda: unpacked(witness) if before is None else before),
-                (Effects(),) * len(txs),
-            )
+            after = _after((), block, len(txs))
+            return Execution(after, lambda: unpacked(witness) if before is None else before), ()
         natives, inexpressible = until_inexpressible(txs)
         absent = unknown is UnknownAccounts.ABSENT
         run = sluice_evm.execute(state, block, natives, absent=absent, budget=self._budget)
         verdicts: list[Verdict] = []
-        effects: list[Effects] = []
         logs = 0
         for index, native in enumerate(run.verdicts):
             verdicts.append(self._verdict(native, index, logs))
-            effects.append(_effects(native))
             logs += len(verdicts[-1].logs)
-        effects += [Effects()] * (len(txs) - len(natives))
         changes = run.changes
-        return (
-            Execution(
-                _after(verdicts, inexpressible, len(txs)), lambda: unpacked(witness).layered(plain_witness(changes))
-            ),
-            tuple(effects),
-        )
+        after = _after(verdicts, inexpressible, len(txs))
+        return Execution(after, lambda: unpacked(witness).layered(plain_witness(changes))), run.verdicts
 
     def execute_each(
         self,
@@ -144,6 +150,42 @@ class RevmEngine:
             return [state] * len(txs)
         lacking = [self._lacking(witness, need) for need in needs]
         return self._each(state, env, txs, lacking, unknown, report.touched)
+
+    def execute_cases(
+        self, cases: Sequence[Case], unknown: UnknownAccounts = UnknownAccounts.REFUSE, report: Report = NO_REPORT
+    ) -> list[Verdict]:
+        """See `Engine.execute_cases`: over the engine's threads."""
+        if len(cases) == 1 or self.at_once == 1 or report.holdings:
+            return [
+                self.execute_each(case.witness, case.env, [case.tx], [case.needs], unknown, report)[0] for case in cases
+            ]
+        natives = [self._native_case(case) for case in cases]
+        found = iter(
+            sluice_evm.execute_cases(
+                [native for native in natives if not isinstance(native, Verdict)],
+                threads=self.at_once,
+                absent=unknown is UnknownAccounts.ABSENT,
+                budget=self._budget,
+            )
+        )
+        return [
+            native if isinstance(native, Verdict) else self._verdict(next(found), 0, 0, report.touched)
+            for native in natives
+        ]
+
+    def _native_case(self, case: Case) -> tuple[sluice_evm.Witness, sluice_evm.Block, sluice_evm.Transaction] | Verdict:
+        """The case as the extension takes it, or why it is refused; what `execute_each` looks at, in its order."""
+        state = self._state(case.witness)
+        if isinstance(state, Verdict):
+            return state
+        block = self._block(case.env)
+        if isinstance(block, Verdict):
+            return block
+        lacking = self._lacking(case.witness, case.needs)
+        if lacking is not None:
+            return lacking
+        tx = native_transaction(case.tx)
+        return tx if isinstance(tx, Verdict) else (state, block, tx)
 
     def begin_block(
         self,
@@ -187,7 +229,7 @@ class RevmEngine:
                 witness,
                 block,
                 [native for native in natives if not isinstance(native, Verdict)],
-                threads=self._threads,
+                threads=self.at_once,
                 absent=unknown is UnknownAccounts.ABSENT,
                 budget=self._budget,
             )

@@ -7,6 +7,7 @@ after the event's deadline is refused as late (`operators.deadline`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import NamedTuple
 
 import bytewax.operators as op
@@ -15,8 +16,9 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from operators.deadline import LATE, LATE_DETAIL, NO_DEADLINE, Allowance, Deadline, is_late
 from operators.market.messages import Candidate, SimulationInput
 from operators.market.step import Reaction
-from operators.simulation.engine import Engine
-from operators.simulation.verdict import Verdict, refused
+from operators.simulation.access_lists import TOUCHED, Executed, cheapest
+from operators.simulation.engine import Case, Engine
+from operators.simulation.verdict import NO_REPORT, Verdict, refused
 
 
 class SimulationOutput(NamedTuple):
@@ -27,29 +29,56 @@ class SimulationOutput(NamedTuple):
     verdicts: tuple[tuple[int, Verdict], ...]
 
 
-def simulate(engine: Engine, message: SimulationInput, deadline: Deadline = NO_DEADLINE) -> SimulationOutput:
-    """Execute each candidate on its own fresh witness, best first, until the deadline."""
-    verdicts = tuple(
-        (candidate.index, _verdict(engine, candidate, message.allowance, deadline)) for candidate in message.candidates
-    )
-    return SimulationOutput(message.seq, message.shard, verdicts)
+def simulate(
+    engine: Engine, message: SimulationInput, deadline: Deadline = NO_DEADLINE, access_lists: bool = False
+) -> SimulationOutput:
+    """Execute each candidate on its own fresh witness, best first, until the deadline; then those that may be chosen with an access list, which
+    they keep if they cost less."""
+    if not message.candidates:
+        return SimulationOutput(message.seq, message.shard, ())  # of most events every shard
+    verdicts: dict[int, Verdict] = {}
+    begun: dict[int, Case] = {}
+    for first in range(0, len(message.candidates), engine.at_once):
+        together: dict[int, Case] = {}
+        for candidate in message.candidates[first : first + engine.at_once]:
+            refusal = _refusal(candidate, message.allowance, deadline)
+            if refusal is not None:
+                verdicts[candidate.index] = refusal
+            else:
+                case = Case(candidate.witness, candidate.env, candidate.transaction, candidate.needs)
+                together[candidate.index] = case
+        report = TOUCHED if access_lists else NO_REPORT
+        verdicts.update(zip(together, engine.execute_cases(list(together.values()), report=report), strict=True))
+        begun |= together
+    if access_lists:
+        gross = dict(zip((candidate.index for candidate in message.candidates), message.gross_wei, strict=True))
+        executed = [Executed(case, verdicts[index], gross[index]) for index, case in begun.items()]
+        verdicts.update(zip(begun, cheapest(engine, executed), strict=True))
+    return SimulationOutput(message.seq, message.shard, tuple(sorted(verdicts.items(), key=itemgetter(0))))
 
 
-def _verdict(engine: Engine, candidate: Candidate, allowance: Allowance, deadline: Deadline) -> Verdict:
+def _refusal(candidate: Candidate, allowance: Allowance, deadline: Deadline) -> Verdict | None:
+    """Why a candidate is not executed."""
     if candidate.refusal:
         return refused(candidate.refusal, "the state before it is not known")
     if is_late(deadline, allowance, candidate.index):
         return refused(LATE, LATE_DETAIL)
-    return engine.execute_each(candidate.witness, candidate.env, [candidate.transaction], [candidate.needs])[0]
+    return None
+
+
+def _case(candidate: Candidate) -> Case:
+    return Case(candidate.witness, candidate.env, candidate.transaction, candidate.needs)
 
 
 class _Logic(StatefulBatchLogic[SimulationInput, SimulationOutput, tuple[()]]):
-    def __init__(self, engine: Engine, deadline: Deadline) -> None:
+    def __init__(self, engine: Engine, deadline: Deadline, access_lists: bool) -> None:
         self._engine = engine
         self._deadline = deadline
+        self._access_lists = access_lists
 
     def on_batch(self, values: list[SimulationInput]) -> tuple[Iterable[SimulationOutput], bool]:
-        return [simulate(self._engine, value, self._deadline) for value in values], StatefulBatchLogic.RETAIN
+        out = [simulate(self._engine, value, self._deadline, self._access_lists) for value in values]
+        return out, StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> tuple[()]:
         return ()  # every candidate brings its own state
@@ -61,7 +90,10 @@ def split(reaction: Reaction, shards: int) -> Iterable[tuple[str, SimulationInpu
     for candidate in reaction.candidates:
         dealt[candidate.index % shards].append(candidate)
     for shard in range(shards):
-        yield f"{shard:03d}", SimulationInput(reaction.summary.seq, shard, tuple(dealt[shard]), reaction.allowance)
+        candidates, routes = tuple(dealt[shard]), reaction.summary.routes
+        gross_wei = tuple(routes[candidate.index].gross_wei for candidate in candidates)
+        message = SimulationInput(reaction.summary.seq, shard, candidates, gross_wei, reaction.allowance)
+        yield f"{shard:03d}", message
 
 
 def simulation(
@@ -70,6 +102,7 @@ def simulation(
     shards: int,
     make_engine: Callable[[], Engine],
     deadline: Deadline = NO_DEADLINE,
+    access_lists: bool = False,
 ) -> KeyedStream[SimulationOutput]:
     """Verdicts for every event's candidates."""
 
@@ -77,4 +110,4 @@ def simulation(
         return split(keyed[1], shards)
 
     dealt = op.flat_map(f"{step_id}_fan_out", reactions, deal)
-    return op.stateful_batch(step_id, dealt, lambda _state: _Logic(make_engine(), deadline))
+    return op.stateful_batch(step_id, dealt, lambda _state: _Logic(make_engine(), deadline, access_lists))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from operators.simulation.holdings import BalanceChange, Holding
+from operators.simulation.model import AccessList
 from schemas.logs import Log
 from schemas.opportunities import VerdictKind
 
@@ -36,7 +37,8 @@ class Verdict(NamedTuple):
     per gas. `reason` is machine-readable: the revert's name, the halt's name, or a `Refusal`; `detail` is for people. `logs`
     are there for successes only, numbered from 0 within the call that made them; `output` is the returned or reverted data
     (for a creation: the address of the contract it made). `balances` and `touched` are there as a `Report` asked for them, and empty where
-    refused; `touched` is None where nobody asked or the engine cannot say.
+    refused; `touched` is None where nobody asked or the engine cannot say. `access_list`
+    is one that was added to the transaction because it costs less so; engines add none.
     """
 
     kind: VerdictKind
@@ -48,6 +50,7 @@ class Verdict(NamedTuple):
     output: bytes
     balances: tuple[BalanceChange, ...] = ()
     touched: tuple[Touched, ...] | None = None
+    access_list: AccessList = ()
 
 
 def refused(reason: str, detail: str) -> Verdict:

@@ -36,14 +36,17 @@ from tests.bench.recorded_mempool import merged
 PENDING, LOGS = 400, 450
 #: Empty blocks before: a node that has run for an hour knows the hashes of so many (EVM's BLOCKHASH reaches no further).
 _PAST = 256
-#: What is pending while everything is warmed up.
-WARM_PENDING = 16
+#: What is pending before the block, so that the codes of contracts that everybody uses are known.
+WARM_PENDING = 256
 #: A block for warming up; then the block's transactions come from these, in this order; what is pending from the rest.
 _WARM, _MINED, _WAITING = 19_923_400, (19_929_064, 19_932_703), (19_932_148, 19_933_122, 19_934_116)
 #: In case that is not enough.
 _RESERVE = (21_230_867, 18_988_207)
+#: What is pending before, besides what is left of those.
+_BEFORE = (18_426_253, 17_034_869, 15_752_489)
 #: Pools are those of these blocks: of one time, so that their prices belong together.
 _POOLS_OF = (*_MINED, *_WAITING)
+_ALL = (_WARM, *_MINED, *_WAITING, *_RESERVE, *_BEFORE)
 _FOLDERS = ("risechain__pevm", "risc0__zeth")
 #: In wei: below what the cheapest of the transactions offers.
 _BASE_FEE = 5 * 10**9
@@ -94,20 +97,16 @@ class BurstChain:
 
 def absent(folder: Path) -> list[str]:
     """What of the recordings is not there."""
-    return [
-        f"eth_{number}.json.xz"
-        for number in (_WARM, *_MINED, *_WAITING, *_RESERVE)
-        if _path(folder, number) is None
-    ]
+    return [f"eth_{number}.json.xz" for number in _ALL if _path(folder, number) is None]
 
 
 @contextmanager
 def burst_chain(data_folder: Path, folder: Path) -> Iterator[BurstChain]:
     """The node at work; `folder` takes its files and the keys. Raises `UnplayableBlock` and what the node's start raises."""
-    bundles = {number: _bundle(data_folder, number) for number in (_WARM, *_MINED, *_WAITING, *_RESERVE)}
+    bundles = {number: _bundle(data_folder, number) for number in _ALL}
     recorded = {number: list(_transactions(bundle)) for number, bundle in bundles.items()}
     mined = [one for number in _MINED for one in recorded[number]]
-    rest = [one for number in (*_WAITING, *_RESERVE) for one in recorded[number]]
+    rest = [one for number in (*_WAITING, *_RESERVE, *_BEFORE) for one in recorded[number]]
     ordered = [*recorded[_WARM], *mined, *rest]
     keys = folder / "keys"
     owner = write_key(keys / "owner")
@@ -116,7 +115,7 @@ def burst_chain(data_folder: Path, folder: Path) -> Iterator[BurstChain]:
         owner: Account(balance=1000 * ETHER),
         EXECUTOR: Account(nonce=1, code=runtime_code(owner), storage={EXPECTED_SLOT: EXPECTED_IDLE}),
     }
-    newest = sorted(bundles.values(), key=lambda bundle: (bundle.number in _RESERVE, -bundle.number))
+    newest = sorted(bundles.values(), key=lambda bundle: (bundle.number not in _POOLS_OF, -bundle.number))
     state = _ready(merged(newest[0], newest[1:]), tuple(bundles.values()), ordered)
     real = {data(pool): truth["kind"] for number in _POOLS_OF for pool, truth in bundles[number].pool_truth.items()}
     accounts = dict(state.prestate)

@@ -23,6 +23,7 @@ from infra.runtime.drain import Drain
 from operators.ingest.drafts import Draft
 from operators.ingest.log_state import LogState
 from schemas.config import Config
+from schemas.pending import PendingRecord
 from schemas.pools import PoolRecord
 from schemas.record import Record, Sequenced
 from schemas.topics import topic
@@ -71,14 +72,15 @@ class Pen:
 
     def __init__(self, hand_on: Callable[[Written], None]) -> None:
         self.hand_on = hand_on
-        #: Seconds spent on encoding, and on handing on.
-        self.encode_s = 0.0
+        #: Seconds spent on encoding since somebody last looked, and how many pending transactions were written.
+        self.encode_s, self.pending = 0.0, 0
 
     def commit(self, records: Sequence[Record]) -> None:
         """See `TransactionalWriter.commit`."""
         started = now()
         group = [(record.TOPIC, topic(record.TOPIC).codec.encode(record), key_of(record)) for record in records]
         self.encode_s += now() - started
+        self.pending += sum(isinstance(record, PendingRecord) for record in records)
         self.hand_on([(name, value) for name, value, _ in group])
 
     def close(self) -> None:
@@ -157,7 +159,9 @@ class Intake:
         shares = {"pending: JSON to signed bytes": now() - started}
         for part in ("sender recovered", "prestates parsed", "prestates checked, packed", "encoded"):
             shares[f"pending: {part}"] = 0.0
-        while self._pending_step(shares):
+        # Then it would announce again what was pending before, as seen from the new head.
+        until = self.pen.pending + len(objects)
+        while self.pen.pending < until and self._pending_step(shares):
             pass
         return shares
 

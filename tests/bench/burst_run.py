@@ -5,26 +5,37 @@ So each repetition begins in the same state and ends with its processes. What li
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import multiprocessing
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import islice
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkProcess
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from operators.search.tables import warm_up
+from schemas.blocks import BlockRecord
 from schemas.decisions import DecisionRecord, EventKind
-from tests.bench.burst_intake import Intake, Shares, Written
+from schemas.opportunities import OpportunityRecord
+from schemas.pending import PendingRecord
+from tests.bench.burst_intake import Intake, Shares, Written, now
 from tests.bench.burst_search import Done, SearchSide, Signed
 from tests.bench.burst_world import BurstWorld
 
 _FORK = multiprocessing.get_context("fork")
 _SECONDS = 120
 _GO = b"go"
+#: Topics of the records that events of a burst begin with.
+_HEADS = frozenset((BlockRecord.TOPIC, PendingRecord.TOPIC))
+#: Bytes that a pipe holds: the most that anybody may ask for.
+_PIPE = int(Path("/proc/sys/fs/pipe-max-size").read_text())
+#: Bytes that a process has at hand for what it works on, and of each piece of them.
+_ROOM, _PIECE = 32 << 20, 32 << 10
 
 
 class Burst(NamedTuple):
@@ -44,13 +55,16 @@ class OneEvent(NamedTuple):
     shares: Shares
     rejected: tuple[tuple[str, int], ...]
     decision: DecisionRecord
+    opportunities: tuple[OpportunityRecord, ...]
     signed: Signed | None
 
 
 class Run(NamedTuple):
-    """One repetition. `intake` are the processor seconds of each part of the sequencer's work, `block_written_s` when the block was in the log."""
+    """One repetition. `intake` are the processor seconds of each part of the sequencer's work; `written` when each group of events was in the log, in
+    processor seconds of the sequencer since the arrival, with the number of its events; the others are seconds by the clock."""
 
     intake: Shares
+    written: tuple[tuple[float, int], ...]
     block_written_s: float
     all_written_s: float
     events: tuple[OneEvent, ...]
@@ -59,6 +73,15 @@ class Run(NamedTuple):
     def whole_s(self) -> float:
         """From the arrival until everything was decided and signed."""
         return max(event.ended_s for event in self.events)
+
+    def ended_by_processor_s(self) -> tuple[float, float]:
+        """When the block's bundle was signed and when all was done if each process had its core to itself: the processor seconds of both, where
+        the search waits for what the sequencer has not written yet."""
+        ends, events = [0.0], iter(self.events)
+        for written_s, count in self.written:
+            for event in islice(events, count):
+                ends.append(max(ends[-1], written_s) + sum(event.shares.values()))
+        return ends[1], ends[-1]
 
     @property
     def block_s(self) -> float:
@@ -75,24 +98,49 @@ class Run(NamedTuple):
         return dict(found)
 
 
-def ask_once(world: BurstWorld, burst: Burst) -> None:
-    """Have the node's answers to everything the sequencer will ask, without a change of the sequencer itself."""
+def ask_once(world: BurstWorld, burst: Burst) -> tuple[float, float]:
+    """Have the node's answers to everything the sequencer will ask, without a change of the sequencer itself. Seconds that it took for the block
+    and for the pending transactions, nearly all of them the node's own."""
     ours, theirs = _FORK.Pipe(duplex=False)
     with _Child(_ask, world.intake, burst, theirs):
-        world.intake.node.answers.update(_received(ours))
+        answers, seconds = _received(ours)
+    world.intake.node.answers.update(answers)
+    block, pending = seconds
+    return block, pending
 
 
 def _ask(intake: Intake, burst: Burst, told: Connection) -> None:
     intake.move_in()
     intake.pen.hand_on = lambda group: None
+    began = time.perf_counter()
+    intake.take_head(burst.head)
+    between = time.perf_counter()
+    intake.take_pending(burst.pending)
+    told.send((intake.node.answers, (between - began, time.perf_counter() - between)))
+
+
+def written(world: BurstWorld, burst: Burst) -> list[Written]:
+    """What the sequencer writes of the burst, without a change of the sequencer itself."""
+    ours, theirs = _FORK.Pipe(duplex=False)
+    with _Child(_write, world.intake, burst, theirs):
+        groups: list[Written] = _received(ours)
+        return groups
+
+
+def _write(intake: Intake, burst: Burst, told: Connection) -> None:
+    groups: list[Written] = []
+    intake.move_in()
+    intake.pen.hand_on = groups.append
     intake.take_head(burst.head)
     intake.take_pending(burst.pending)
-    told.send(intake.node.answers)
+    told.send(groups)
 
 
 def run(world: BurstWorld, burst: Burst) -> Run:
     """One repetition."""
     log_out, log_in = _FORK.Pipe(duplex=False)
+    # A writer of Kafka does not wait for its readers.
+    fcntl.fcntl(log_in.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
     intake_ours, intake_theirs = _FORK.Pipe()
     search_ours, search_theirs = _FORK.Pipe()
     with (
@@ -102,10 +150,11 @@ def run(world: BurstWorld, burst: Burst) -> Run:
         for pipe in (intake_ours, search_ours):
             _received(pipe)
         intake_ours.send_bytes(_GO)
-        began, shares, block_written, all_written = _received(intake_ours)
+        began, shares, groups, block_written, all_written = _received(intake_ours)
         events = _received(search_ours)
     return Run(
         shares,
+        groups,
         block_written - began,
         all_written - began,
         tuple(event._replace(ended_s=event.ended_s - began) for event in events),
@@ -113,9 +162,11 @@ def run(world: BurstWorld, burst: Burst) -> Run:
 
 
 def _intake(intake: Intake, burst: Burst, log: Connection, told: Connection) -> None:
-    handing = 0.0
+    groups: list[tuple[float, int]] = []
 
     def hand_on(group: Written) -> None:
+        written_s = now() - began_s
+        groups.append((written_s, sum(name in _HEADS for name, _ in group)))
         log.send_bytes(msgspec.msgpack.encode(group))
 
     intake.move_in()
@@ -123,41 +174,44 @@ def _intake(intake: Intake, burst: Burst, log: Connection, told: Connection) -> 
     _at_home()
     told.send(None)
     told.recv_bytes()
-    began = time.perf_counter()
+    began, began_s = time.perf_counter(), now()
     shares = intake.take_head(burst.head)
     block_written = time.perf_counter()
     shares |= intake.take_pending(burst.pending)
-    told.send((began, shares, block_written, time.perf_counter()))
+    told.send((began, shares, tuple(groups), block_written, time.perf_counter()))
 
 
 def _search(search: SearchSide, count: int, log: Connection, told: Connection) -> None:
     _at_home()
     told.send(None)
-    events: list[OneEvent] = []
+    found: list[tuple[Done, float]] = []
     decode = msgspec.msgpack.Decoder(Written)
-    while len(events) < count:
+    while len(found) < count:
         group = decode.decode(log.recv_bytes())
-        events += [_noted(done) for done in search.take(group)]
-    told.send(events)
+        found += [(done, time.perf_counter()) for done in search.take(group)]
+    told.send([_noted(done, ended, search.moved(done)) for done, ended in found])
 
 
-def _noted(done: Done) -> OneEvent:
+def _noted(done: Done, ended: float, moved: bool) -> OneEvent:
     decision = done.decided.decision
     return OneEvent(
         kind=done.event.kind.value,
         candidates=decision.considered,
-        moved=done.moved,
-        ended_s=time.perf_counter(),
+        moved=moved,
+        ended_s=ended,
         shares=done.shares,
         rejected=tuple((each.reason, each.count) for each in decision.rejected),
         decision=decision,
+        opportunities=done.decided.opportunities,
         signed=done.signed,
     )
 
 
 def _at_home() -> None:
-    # A forked process copies each page when it is first written to; one that has run for long has its own.
+    # A forked process copies each page when it is first written to, and gets new ones when it first needs more; one that has run for long has
+    # its own.
     gc.collect()
+    _ = [bytearray(_PIECE) for _ in range(_ROOM // _PIECE)]
 
 
 class _Child:
@@ -178,8 +232,3 @@ def _received(pipe: Connection) -> Any:
     if not pipe.poll(_SECONDS):
         raise TimeoutError(f"a process of the benchmark did not answer within {_SECONDS} s")
     return pipe.recv()
-
-
-def ready() -> None:
-    """Everything compiled."""
-    warm_up()

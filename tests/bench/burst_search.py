@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from flows.encoding import route_encoder
@@ -28,7 +28,6 @@ from operators.simulation.step import simulate, split
 from schemas.config import Config
 from schemas.decisions import DecisionRecord
 from schemas.event import Event
-from schemas.logs import Log
 from schemas.pools import PoolRecord
 from schemas.record import Sequenced
 from schemas.topics import topic
@@ -51,8 +50,8 @@ class Done(NamedTuple):
     decided: Decided
     signed: Signed | None
     shares: Shares
-    #: Whether a pending transaction that could be executed touched a pool.
-    moved: bool
+    #: What was executed to find out what a pending transaction does.
+    executed: Sequence[Execution]
 
 
 class SearchSide:
@@ -63,20 +62,25 @@ class SearchSide:
         settings = market_settings(config)
         self._shards = [GraphShard(None, config.ingest.reorg_depth) for _ in range(search.shards)]
         self._codes = [CodeShard() for _ in range(CODE_SHARDS)]
-        self._overlays = _Timed(make_engine(search.engine))
-        self.engine: Engine = make_engine(search.engine)
+        threads = config.runtime.engine_threads
+        self._overlays = _Timed(make_engine(search.engine, threads=threads))
+        self.engine: Engine = make_engine(search.engine, threads=threads)
         heads = Heads(settings.chain_id, settings.fork, settings.block_seconds)
         self.market = Market(
-            settings, self._overlays, route_encoder(config), heads, Mempool(settings.mempool)  # type: ignore[arg-type]
+            settings,
+            self._overlays,
+            route_encoder(config),
+            heads,
+            Mempool(settings.mempool),  # type: ignore[arg-type]
         )
         self._decision = Decision(decision_settings(config))
         self._requests = Requests(config.chain.id, search.request_witness_every)
-        self._simulation_shards = search.simulation_shards
+        self._simulation_shards, self._access_lists = search.simulation_shards, search.access_lists
         self._assembler = Assembler(config.chain.id)
         self._dialect = dialect("flashbots")
         self._owner, self._identity = owner, identity
         self._pools: set[bytes] = set()
-        self._place = 0
+        self._place, self._first = 0, True
 
     def events(self, group: Written) -> list[Event]:
         """The events that a group of the log's records completes."""
@@ -89,6 +93,11 @@ class SearchSide:
                 self._assembler.add(record, Position(name, 0, self._place), len(value))
         return self._assembler.take(len(group))
 
+    def moved(self, done: Done) -> bool:
+        """Whether a pending transaction that could be executed did something to a pool."""
+        logs = (log for execution in done.executed for verdict in execution.verdicts for log in verdict.logs)
+        return any(log.address in self._pools for log in logs)
+
     def take(self, group: Written) -> Iterable[Done]:
         """All that the flow does with a group of records."""
         watch = _Watch()
@@ -100,9 +109,11 @@ class SearchSide:
     def _event(self, event: Event, decode_s: float) -> Done:
         watch, shards = _Watch(), len(self._shards)
         shares: Shares = {"decoded": decode_s}
-        answers = [self._shards[message.shard].apply(message) for _, message in fan_out_parts(event, shards, False)]
+        # The first event of a process goes to all: see `operators.graph.step`.
+        first, self._first = self._first, False
+        answers = [self._shards[message.shard].apply(message) for _, message in fan_out_parts(event, shards, first)]
         answers += [
-            self._codes[message.shard - shards].apply(message) for _, message in fan_out_codes(event, shards, False)
+            self._codes[message.shard - shards].apply(message) for _, message in fan_out_codes(event, shards, first)
         ]
         shares["graph"] = watch.lap()
         self._overlays.begin()
@@ -111,7 +122,8 @@ class SearchSide:
         whole = watch.lap()
         shares["overlay"] = self._overlays.seconds
         shares["search, candidates"] = whole - self._overlays.seconds
-        outputs = [simulate(self.engine, message) for _, message in split(reaction, self._simulation_shards)]
+        messages = (message for _, message in split(reaction, self._simulation_shards))
+        outputs = [simulate(self.engine, message, access_lists=self._access_lists) for message in messages]
         shares["simulate"] = watch.lap()
         verdicts = {index: verdict for output in outputs for index, verdict in output.verdicts}
         decision, opportunities = self._decision.decide(summary, verdicts)
@@ -121,8 +133,7 @@ class SearchSide:
         shares["decide, records"] = watch.lap()
         signed = self._sign(decided)
         shares["sign"] = watch.lap()
-        moved = any(log.address in self._pools for log in self._overlays.logs())
-        return Done(event, decided, signed, shares, moved)
+        return Done(event, decided, signed, shares, self._overlays.executed)
 
     def _sign(self, decided: Decided) -> Signed | None:
         asked = for_the_edge(decided)
@@ -157,16 +168,12 @@ class _Timed:
     def begin(self) -> None:
         """Forget what was."""
         self.seconds = 0.0
-        self._executed: list[Execution] = []
+        self.executed: list[Execution] = []
 
     def execute(self, *args: Any, **more: Any) -> Execution:
         """As the engine does."""
         started = now()
         execution = self._engine.execute(*args, **more)
         self.seconds += now() - started
-        self._executed.append(execution)
+        self.executed.append(execution)
         return execution
-
-    def logs(self) -> Iterator[Log]:
-        """Of all that was executed."""
-        return (log for execution in self._executed for verdict in execution.verdicts for log in verdict.logs)

@@ -12,6 +12,7 @@ from flows.recorded_block import EXECUTOR
 from infra.relays.signing import Signer
 from operators.pools.records import packed_state
 from operators.pools.uniswap_v2 import V2Pool
+from operators.simulation.revert import ErrorTable
 from schemas.blocks import BlockRecord
 from schemas.config import (
     ChainConfig,
@@ -41,6 +42,8 @@ _DOLLARS = (
 #: The slot of a pair in which Uniswap V2 keeps its reserves.
 _RESERVES = (8).to_bytes(32, "big")
 _AT_ONCE = 500
+#: `Error("")`, as Solidity writes it.
+_ERROR = bytes.fromhex("08c379a0") + (32).to_bytes(32, "big") + bytes(32)
 _FAMILIES = ("uniswap_v2", "uniswap_v3", "pancake_v3")
 
 
@@ -76,11 +79,12 @@ def config_of(chain: BurstChain, folder: Path) -> Config:
 
 
 class BurstWorld(NamedTuple):
-    """Sequencer and search, with everything they know in this process. `real` are the pools of the node among all `pools`."""
+    """Sequencer and search, with everything they know in this process, and the log up to here. `real` are the pools of the node among all `pools`."""
 
     config: Config
     intake: Intake
     search: SearchSide
+    log: list[Written]
     pools: int
     real: int
 
@@ -90,14 +94,18 @@ def burst_world(chain: BurstChain, folder: Path, pools: int) -> BurstWorld:
     config = config_of(chain, folder)
     owner, identity = (Signer(SecretRef(ref=f"file:{chain.keys / name}")) for name in ("owner", "relay_identity"))
     search = SearchSide(config, owner, identity)
+    log: list[Written] = []
     groups: list[Written] = []
 
     def follow() -> None:
         for group in groups:
             for _ in search.take(group):
                 pass
+        log.extend(groups)
         groups.clear()
 
+    # The reader of revert data compiles each type once: on the first revert of its life.
+    ErrorTable().decode(_ERROR)
     intake = Intake(config, groups.append)
     intake.settle()
     follow()
@@ -109,7 +117,7 @@ def burst_world(chain: BurstChain, folder: Path, pools: int) -> BurstWorld:
     intake.take_head(chain.mine(0))
     intake.take_pending(chain.warm)
     follow()
-    return BurstWorld(config, intake, search, real + len(others), real)
+    return BurstWorld(config, intake, search, log, real + len(others), real)
 
 
 def _others(count: int, tip: BlockRecord) -> Iterator[tuple[PoolRecord, WitnessRecord]]:
@@ -141,7 +149,9 @@ def _admission(pool: V2Pool, tip: BlockRecord) -> tuple[PoolRecord, WitnessRecor
     )  # fmt: skip
     word = (pool.reserve0 | pool.reserve1 << 112).to_bytes(32, "big")
     accounts = tuple(
-        AccountState(need.address, None, None, None, need.keys[0] + word) for need in needs if need.address == pool.address
+        AccountState(need.address, None, None, None, need.keys[0] + word)
+        for need in needs
+        if need.address == pool.address
     )
     witness = WitnessRecord(**stamp, part=1, block_number=tip.number, block_hash=tip.hash, accounts=accounts, codes=())
     return record, witness

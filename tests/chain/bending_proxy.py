@@ -77,13 +77,15 @@ class BendingProxy:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def _bent(self, body: bytes, content: bytes) -> bytes:
-        if self.bend is None:
+        # Read once: it may be exchanged at any time.
+        bend = self.bend
+        if bend is None:
             return content
         asked, told = json.loads(body), json.loads(content)
         if isinstance(asked, dict):
-            return json.dumps(self.bend(asked["method"], asked["params"], told)).encode()
+            return json.dumps(bend(asked["method"], asked["params"], told)).encode()
         by_id = {a["id"]: a for a in told}
-        return json.dumps([self.bend(q["method"], q["params"], by_id[q["id"]]) for q in asked]).encode()
+        return json.dumps([bend(q["method"], q["params"], by_id[q["id"]]) for q in asked]).encode()
 
     def __enter__(self) -> BendingProxy:
         return self

@@ -26,6 +26,7 @@ from schemas.record import Record
 from schemas.types import Wide
 from tests.chain.audited_world import audited, audits_of, opportunities_of
 from tests.chain.bending_proxy import Bend, BendingProxy, without
+from tests.chaos.contention import tally
 
 pytestmark = [pytest.mark.chain, pytest.mark.kafka]
 
@@ -37,7 +38,9 @@ KILLED_AT = (6, 10, 15)
 def world(broker: LocalBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A world after its traffic, with an audit of everything beside it that was killed three times at work."""
     folder = tmp_path_factory.mktemp("audit")
-    world = World(folder, seed=SEED, broker=broker, topic_prefix=f"audit{time.time_ns()}.", second_anchor=True)
+    world = World(
+        folder, seed=SEED, broker=broker, topic_prefix=f"audit{time.time_ns()}.", second_anchor=True, contention=1.0
+    )
     world.start()
     try:
         configure(world, AuditConfig(rate=1.0))
@@ -107,6 +110,8 @@ def test_all_of_it_is_audited_and_equal_through_three_kills(world: World) -> Non
     # Several cycles in one call, and profits in a dollar of six decimals: the node knows nothing of our ways to count either.
     assert sum(len(cycles_of(o.hops)) > 1 for o in ours.values()) >= 10
     assert {o.hops[0].token_in for o in ours.values()} == {world.config.chain.anchor, *world.config.search.anchors}
+    # The node is asked with their access lists: without them its gas would be another.
+    assert sum(bool(o.access_list) for o in ours.values()) >= 20
     for key, audit in found.items():
         assert audit.method == "eth_simulateV1" and audit.verdict is ours[key].verdict
         if audit.verdict is VerdictKind.REFUSED:
@@ -135,6 +140,15 @@ def test_the_sample_is_that_of_the_ids(world: World) -> None:
     found = audits(audited(world.config, rate=0.2))
     assert set(found) == {key for key in opportunities_of(world.config) if sampled(key, threshold(0.2))}
     assert audited(world.config, rate=0.0) == []
+
+
+def test_every_bundle_was_exact_or_met_a_recorded_conflict(world: World) -> None:
+    """In each block somebody nobody heard of trades first in the pool that the bundles are about; `make test-large` has 500 such blocks."""
+    found = tally(world)
+    print(found)
+    wrong = [*found.faults, *found.unexplained]
+    assert not wrong, "\n".join(wrong[:20])
+    assert found.exact >= BLOCKS // 3 and not found.certified
 
 
 # ---------------------------------------------------------------- our records are wrong

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flows.world import World
+from infra.devnet.block_assembly import Drop
 from infra.devnet.node import data, quantity, to_hex
 from infra.kafka.reading import read_records
 from schemas.decisions import ChosenCall
@@ -17,18 +18,21 @@ from schemas.submissions import Certificate, CertificateKind, SubmissionRecord, 
 _TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 #: Why settlement says that a bundle is not on chain, where somebody else took its place, its target or its pools.
 _CONFLICTS = frozenset(("own_nonce_used", "pool_moved", "target_not_mined"))
+#: Why the builder says so, where nobody took anything from it but its place: others filled the block, or it came when the block was made.
+_NO_PLACE = frozenset((Drop.BLOCK_FULL, Drop.LATE))
 
 
 @dataclass
 class Tally:
     """Sent bundles. `exact` are on chain, on the state they were simulated on, with the predicted profit to the wei, `certified` those that earned by as
     little gas less or more as their certificate had said (`differs`: the state they were simulated on was not the chain's); `moved` are on chain behind
-    somebody who had moved their pools; `lost` counts those that are not on chain by settlement's reason, `dropped` all by the builder's. `faults` is what on chain
+    somebody who had moved their pools, `reverted` those on chain that failed; `lost` counts those that are not on chain by settlement's reason, `dropped` all by the builder's. `faults` is what on chain
     is not as predicted or not as settled, `unexplained` what is not there for no conflict that anybody recorded."""
 
     exact: int = 0
     certified: int = 0
     moved: int = 0
+    reverted: int = 0
     lost: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
@@ -55,7 +59,7 @@ def tally(world: World) -> Tally:
             _on_chain(world, chosen[sent.decision_id], sent.certificate, row, receipt, out)
         else:
             out.lost[row.reason] += 1
-            explained = row.reason in _CONFLICTS or reason == "late"
+            explained = row.reason in _CONFLICTS or reason in _NO_PLACE
             if row.outcome not in (Outcome.NOT_INCLUDED, Outcome.CANCELLED) or not (row.reason and explained):
                 out.unexplained.append(f"{_name(row)}: {row.outcome} {row.reason!r}, the builder says {reason}")
     return out
@@ -80,8 +84,9 @@ def _on_chain(
 ) -> None:
     assert decision is not None
     met = _met_its_state(world, decision, receipt)
-    earned = _earned(world, receipt)
+    earned = _earned(world, decision, receipt)
     status = quantity(receipt["status"])
+    out.reverted += not status
     if row.realised_net is None or (int(row.realised_net), row.outcome) != (
         earned,
         Outcome.INCLUDED if status else Outcome.REVERTED,
@@ -118,15 +123,15 @@ def _met_its_state(world: World, decision: ChosenCall, receipt: dict[str, Any]) 
     return targets <= before.keys() and not {data(log["address"]) for log in others} & {h.pool for h in decision.hops}
 
 
-def _earned(world: World, receipt: dict[str, Any]) -> int:
-    """Wei: what came to owner and executor in the anchor token, less the fee."""
+def _earned(world: World, decision: ChosenCall, receipt: dict[str, Any]) -> int:
+    """Wei: what came to owner and executor in the token that the decision is about, at its rate, less the fee."""
     config = world.config
-    ours, net = {config.executor.owner, config.executor.address}, 0
+    ours, units = {config.executor.owner, config.executor.address}, 0
     for log in receipt["logs"]:
-        if data(log["address"]) == config.chain.anchor and log["topics"][0] == _TRANSFER:
+        if data(log["address"]) == decision.hops[0].token_in and log["topics"][0] == _TRANSFER:
             giver, taker = (data(topic)[12:] for topic in log["topics"][1:])
-            net += quantity(log["data"]) * ((taker in ours) - (giver in ours))
-    return net - quantity(receipt["gasUsed"]) * quantity(receipt["effectiveGasPrice"])
+            units += quantity(log["data"]) * ((taker in ours) - (giver in ours))
+    return decision.rate.in_wei(units) - quantity(receipt["gasUsed"]) * quantity(receipt["effectiveGasPrice"])
 
 
 def _receipt(world: World, tx_hash: bytes) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from flows.cli.main import app
 from flows.ingest import EXIT_STOPPED
+from infra.devnet.block_clock import BlockClock
 from infra.devnet.node import quantity, to_hex
 from infra.kafka.broker import LocalBroker
 from infra.kafka.reading import read_records, tail_records
@@ -27,6 +28,7 @@ from tests.chaos import bad_node
 from tests.chaos.bad_node import BadNode
 from tests.chaos.checks import check_all
 from tests.chaos.contention import tally
+from tests.chaos.fresh import stale_slots
 from tests.chaos.scenario import Scenario, wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.chain, pytest.mark.kafka]
@@ -54,12 +56,12 @@ class Watched:
         return quantity(self.world.devnet.anvil.node.call("eth_blockNumber"))
 
     def rejected(self) -> Counter[str]:
-        """Why candidates and events were refused, and "traded" for each decision that chose."""
+        """Why candidates and events were refused, without what follows a colon."""
         found: Counter[str] = Counter()
         for decision in tail_records(self.world.config.kafka, DecisionRecord.TOPIC, 400):
             if isinstance(decision, DecisionRecord) and decision.seq > self._since:
-                found.update({each.reason.split(":")[0]: each.count for each in decision.rejected})
-                found["traded"] += decision.chosen is not None
+                for each in decision.rejected:
+                    found[each.reason.split(":")[0]] += each.count
         return found
 
     def submissions(self) -> Iterator[SubmissionRecord]:
@@ -98,18 +100,18 @@ def test_a_bad_node_costs_nothing_but_time(tmp_path: Path, broker: LocalBroker) 
     with BadNode() as node, Scenario(tmp_path, broker, seed=SEED, with_v3=True, prepare=node.put_into) as scenario:
         watched = Watched(scenario, node)
         scenario.world.flows.start(["tripwire"])
-        with scenario.traffic():
+        with scenario.traffic() as clock:
             watched.wait_for_trade()
             it_lies_about_pools(watched)
             it_lies_about_headers(watched)
             it_lags(watched)
             it_hangs(watched)
-            it_forgets_to_trace(watched)
+            it_forgets_to_trace(watched, clock)
         scenario.settle()
         found = tally(scenario.world)
         print(found)
         assert not found.faults, "\n".join(found.faults[:20])
-        assert found.exact >= 10
+        assert found.exact >= 10 and not found.reverted
         check_all(scenario)
 
 
@@ -134,19 +136,22 @@ def it_lies_about_pools(watched: Watched) -> None:
     )
     wait_until("the tripwire to see it", lambda: bool(watched.refused("tripwire:")))
     watched.node.lie()
-    recover(watched)
+    # What was said of state alone is in no log that the tripwire compares: an operator knows it from the simulations that fail.
+    recover(watched, first_of_three)
 
 
-def recover(watched: Watched) -> None:
-    """The truth again, and an operator who has read the findings."""
+def recover(watched: Watched, asked: set[bytes]) -> None:
+    """The truth again, and an operator who has these pools read anew, and those that are suspended."""
+    watched.readmit(asked)
+    answered: set[int] = set()
 
     def all_in() -> bool:
-        suspended = watched.refused("tripwire:")
-        watched.readmit(suspended - asked)
-        asked.update(suspended)
+        suspended = [record for record in watched.pools().values() if record.refusal.startswith("tripwire:")]
+        # Once for each suspension: one that was under way may come after the first.
+        watched.readmit({record.address for record in suspended if record.seq not in answered})
+        answered.update(record.seq for record in suspended)
         return not suspended
 
-    asked: set[bytes] = set()
     wait_until("the suspended pools to be in again", all_in)
     watched.wait_for_trade()
 
@@ -192,7 +197,7 @@ def it_hangs(watched: Watched) -> None:
     watched.wait_for_trade()
 
 
-def it_forgets_to_trace(watched: Watched) -> None:
+def it_forgets_to_trace(watched: Watched, clock: BlockClock) -> None:
     """Pools that are followed are traded on, others are refused until it traces again, by themselves."""
     watched.node.lie(without("debug_"))
     watched.from_now_on()
@@ -202,8 +207,13 @@ def it_forgets_to_trace(watched: Watched) -> None:
     wait_until("a pool that cannot be traced", lambda: looked_at in watched.refused("untraceable"))
     # By the state that was read, after blocks.
     wait_until("bundles that are included", lambda: watched.dropped()["included"] >= 1, 30)
+    with clock.paused():
+        wait_until("the head", lambda: watched.tip().number == watched.height())
+        # What the node does not trace is not taken for unchanged.
+        assert not (stale := stale_slots(watched.world)), "\n".join(stale[:20])
     watched.node.lie()
     wait_until("the pool to be in again", lambda: not watched.refused("untraceable"), 30)
     assert watched.pools()[looked_at].op is PoolOp.ADD
     watched.wait_for_trade()
-    assert not watched.rejected()["no_witness"]
+    # And transactions are followed again, whose witnesses are traces.
+    wait_until("a bundle behind a transaction", lambda: any(s.target for s in watched.submissions()))

@@ -14,30 +14,30 @@ from tests.chaos.scenario import Scenario
 pytestmark = [pytest.mark.chaos, pytest.mark.chain, pytest.mark.kafka]
 
 SEED = 52
-KILLS = 5
-#: About what an event of this market takes from its gathering to its simulation.
-DEADLINE_MS = 2
+KILLS = 4
+#: Some events of this market take longer from their gathering to their simulation, most do not.
+DEADLINE_MS = 1
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("processes", [1, 2])
-def test_kills_of_a_search_with_a_deadline_lose_double_and_change_nothing(
-    processes: int, tmp_path: Path, broker: LocalBroker
-) -> None:
-    with Scenario(tmp_path, broker, seed=SEED + processes, search_processes=processes, deadline_ms=DEADLINE_MS) as run:
+def test_kills_of_a_search_with_a_deadline_lose_double_and_change_nothing(tmp_path: Path, broker: LocalBroker) -> None:
+    with Scenario(tmp_path, broker, seed=SEED, search_processes=2, deadline_ms=DEADLINE_MS) as run:
         progress = Progress(run.world.config)
         with run.traffic():
             for _ in range(KILLS):
-                progress.wait(("search",), 8.0)
-                run.sleep(0.5, 1.5)
+                assert progress.wait(("search",), 30.0)
+                run.sleep(1.5, 3.0)
                 run.kill(("search",))
                 progress.note(("search",))
                 run.restart(("search",))
-            run.sleep(3, 4)
+            run.sleep(6, 7)
         run.settle()
         check_all(run)
         decided = run.world.flows.decisions(run.world.config).values()
-        late, chosen = sum(bool(d.late) for d in decided), sum(d.chosen is not None for d in decided)
-        print(f"{len(decided)} decisions, {late} with late candidates, {chosen} chose a bundle")
+        late, chosen = [d for d in decided if d.late], [d for d in decided if d.chosen is not None]
+        both = sum(d.chosen is not None for d in late)
+        print(
+            f"{len(decided)} decisions, {len(late)} with late candidates ({both} chose all the same), {len(chosen)} chose"
+        )
         # Otherwise nothing was tested.
-        assert late >= 5 and chosen >= 5
+        assert len(late) >= 5 and len(chosen) >= 5

@@ -22,13 +22,13 @@ def test_broker_stopped_and_killed_under_traffic(tmp_path: Path) -> None:
         scenario.rng.shuffle(ends)
         with scenario.traffic():
             for end in ends:
-                scenario.sleep(3, 6)
+                scenario.sleep(2, 4)
                 end()
-                scenario.sleep(0, 3)
+                scenario.sleep(0, 2)
                 broker.start()
                 # They wait for the broker: none of them may need somebody to start it again.
                 flows.check()
-            scenario.sleep(5, 6)
+            scenario.sleep(3, 4)
         scenario.settle()
         check_all(scenario)
         assert scenario.included() >= 5

@@ -121,14 +121,12 @@ fn neighbours_of_bombs_are_answered_and_threads_do_not_show() {
 #[test]
 fn cases_end_as_each_of_them_does_alone() {
     // Returns a slot of which each state says something else, and the last one nothing.
-    let states = [&[(0, 100)][..], &[(0, 7)], &[]].map(|slots| witness(&[Contract(TARGET, "5f54 5f52 60205ff3", slots)]));
-    let blocks = [block("London"), block("Cancun")];
+    let states =
+        [&[(0, 100)][..], &[(0, 7)], &[]].map(|slots| witness(&[Contract(TARGET, "5f54 5f52 60205ff3", slots)]));
+    let blocks = [block("Shanghai"), block("Cancun")];
     let txs: Vec<_> = (0..40).map(|number| call(100_000 + number)).collect();
-    let cases: Vec<_> = txs
-        .iter()
-        .enumerate()
-        .map(|(at, tx)| Case { witness: &states[at % 3], block: &blocks[at % 2], tx })
-        .collect();
+    let cases: Vec<_> =
+        txs.iter().enumerate().map(|(at, tx)| Case { witness: &states[at % 3], block: &blocks[at % 2], tx }).collect();
     let alone: Vec<_> = cases
         .iter()
         .map(|case| {

@@ -19,13 +19,14 @@ from infra.devnet.signer import Signer
 from operators.market.candidates import Cycle, hop_of
 from operators.pools.base import Pool
 from operators.search.sizing import Trade, TradedHop
+from operators.simulation.access_lists import access_list_of
 from operators.simulation.engine import Engine, Execution, UnknownAccounts
 from operators.simulation.hashes import EMPTY_CODE_HASH
 from operators.simulation.holdings import Holding
 from operators.simulation.model import AccountView, BlockEnv, Transaction, Witness
 from operators.simulation.verdict import Report, Verdict
 from schemas.config import DecideConfig
-from schemas.opportunities import Hop
+from schemas.opportunities import Hop, VerdictKind
 
 _ETHER = 10**18
 _ZERO = bytes(32)
@@ -63,10 +64,13 @@ _THEM = Ours(bytes.fromhex("0dd5e1f5" + "00" * 15 + "02"), Signer.of_seed("recor
 
 
 class Outcome(NamedTuple):
-    """How a bundle ended: its execution, with the verdicts in order, the last one of ours, and what the owner has more of the route's token."""
+    """How a bundle ended: our transaction as it is to be signed, the execution, with the verdicts in order, the last one of ours, what the owner
+    has more of the route's token, and the gas of ours without its access list."""
 
+    tx: Transaction
     execution: Execution
     profit: int | None
+    gas_without_list: int
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -97,7 +101,7 @@ def execute_behind(
     ours: Sequence[Transaction],
     tokens: Sequence[bytes],
 ) -> list[Outcome]:
-    """The bundles `[*target, one of ours]`, each executed from the witness of both.
+    """The bundles `[*target, one of ours]`, each executed from the witness of both, with an access list where ours is cheaper with it.
 
     `known`: what is known of the state before, `own`: what the target reads of it, `post`: what that leaves; `tokens` are what each of ours
     earns. What is not known is refused by name.
@@ -107,11 +111,25 @@ def execute_behind(
     outcomes = []
     for tx, token, mine, theirs in zip(ours, tokens, touched, by_them, strict=True):
         witness = _witness(known, own, mine, mine - theirs)
-        report = Report(holdings=(Holding(token, US.owner),))
-        execution = engine.execute(witness, env, [*target, tx], unknown=UnknownAccounts.REFUSE, report=report)
-        balances = execution.verdicts[-1].balances
-        outcomes.append(Outcome(execution, balances[0].change if balances else None))
+        outcome = _outcome(engine, env, witness, target, tx, token)
+        first = outcome.verdicts[-1]
+        if first.kind is VerdictKind.SUCCESS and tx.tx_type == 2:
+            listed = replace(tx, access_list=access_list_of(tx, env, first.touched or ()))
+            with_list = _outcome(engine, env, witness, target, listed, token)
+            then = with_list.verdicts[-1]
+            if then.kind is VerdictKind.SUCCESS and then.gas_used < first.gas_used:
+                outcome = with_list._replace(gas_without_list=first.gas_used)
+        outcomes.append(outcome)
     return outcomes
+
+
+def _outcome(
+    engine: Engine, env: BlockEnv, witness: Witness, target: Sequence[Transaction], tx: Transaction, token: bytes
+) -> Outcome:
+    report = Report(holdings=(Holding(token, US.owner),), touched=True)
+    execution = engine.execute(witness, env, [*target, tx], unknown=UnknownAccounts.REFUSE, report=report)
+    ours = execution.verdicts[-1]
+    return Outcome(tx, execution, ours.balances[0].change if ours.balances else None, ours.gas_used)
 
 
 def _touched(engine: Engine, env: BlockEnv, state: Witness, us: Ours, ours: Sequence[Transaction]) -> list[_Slots]:

@@ -56,7 +56,6 @@ class _Candidate(NamedTuple):
     """A route behind a target, as the search promised it and as the engine carried it out."""
 
     route: Found
-    tx: Transaction
     outcome: Outcome
 
 
@@ -70,6 +69,10 @@ class _Row:
     moving: int = 0
     with_routes: int = 0
     result: SuiteResult = field(default_factory=SuiteResult)
+    #: Gas of the exact ones without an access list, and as they are sent.
+    gas_without_list: int = 0
+    gas: int = 0
+    listed: int = 0
 
 
 def run(data: Path) -> SuiteResult:
@@ -181,7 +184,7 @@ class _Targets:
         env, known = self._block.env, known_accounts(self._block.env, step.before, step.own)
         ours, tokens = [tx for _, tx in encoded], [route.trade.anchor for route, _ in encoded]
         outcomes = execute_behind(self._engine, env, known, [step.tx], step.own, post, ours, tokens)
-        return [_Candidate(*one, outcome) for one, outcome in zip(encoded, outcomes, strict=True)]
+        return [_Candidate(route, outcome) for (route, _), outcome in zip(encoded, outcomes, strict=True)]
 
     def _simulated(self, step: Step, candidate: _Candidate) -> bool:
         """Whether a bundle can be held against a node; counted here if not."""
@@ -215,8 +218,9 @@ class _Targets:
         return self._node
 
     def _mined(self, step: Step, raw: bytes, candidate: _Candidate, node: BlockNode) -> None:
-        raws = [raw, _signed(self._block.chain_id, candidate.tx)]
-        gas_limit = step.tx.gas_limit + candidate.tx.gas_limit
+        tx = candidate.outcome.tx
+        raws = [raw, _signed(self._block.chain_id, tx)]
+        gas_limit = step.tx.gas_limit + tx.gas_limit
         try:
             mined = node.mine(raws, candidate.route.trade.anchor, gas_limit)
         except NodeRefused as refused:
@@ -238,6 +242,9 @@ class _Targets:
         told = f"the node says {ours.success}, {ours.gas_used} gas, {mined.profit}; the engine {verdicts[-1].gas_used} gas, {candidate.outcome.profit}"
         if same[1] and mined.profit == candidate.outcome.profit:
             self._result.right()
+            self._row.gas_without_list += candidate.outcome.gas_without_list
+            self._row.gas += ours.gas_used
+            self._row.listed += bool(candidate.outcome.tx.access_list)
         else:
             self._fail(step, candidate, told)
 
@@ -261,6 +268,7 @@ def _signed(chain_id: int, tx: Transaction) -> bytes:
         max_fee=tx.max_fee,
         max_priority_fee=tip,
         payload=tx.data,
+        access_list=tx.access_list,
     )
 
 
@@ -273,17 +281,45 @@ def _add(total: SuiteResult, part: SuiteResult) -> None:
 
 
 def _table(rows: Sequence[_Row]) -> Table:
-    table = Table("block", "pools", "targets", "moving pools", "with routes", "routes", "exact", "refused", "wrong")
+    table = Table(
+        "block",
+        "pools",
+        "targets",
+        "moving pools",
+        "with routes",
+        "routes",
+        "exact",
+        "with list",
+        "its gas",
+        "refused",
+        "wrong",
+    )
     for row in rows:
         result = row.result
         if not row.moving and not result.cases:
             continue
         targets = sum(count for reason, count in result.refused.items() if reason.startswith("target_"))
         refused = ", ".join(f"{reason} {count}" for reason, count in sorted(result.refused.items())) or "0"
-        counts = (row.pools, row.targets, row.moving, row.with_routes, result.cases - targets, result.exact)
+        counts = (
+            row.pools,
+            row.targets,
+            row.moving,
+            row.with_routes,
+            result.cases - targets,
+            result.exact,
+            row.listed,
+            _saved(row.gas_without_list, row.gas),
+        )
         table.add_row(str(row.block), *map(str, counts), refused, str(result.wrong))
     sums = Counter[str]()
     for row in rows:
         sums.update(targets=row.targets, moving=row.moving, routed=row.with_routes, cases=row.result.cases)
-    table.add_row("all", "", *(str(sums[name]) for name in ("targets", "moving", "routed", "cases")), "", "", "")
+        sums.update(exact=row.result.exact, listed=row.listed, gas=row.gas, without=row.gas_without_list)
+    names = ("targets", "moving", "routed", "cases", "exact", "listed")
+    table.add_row("all", "", *(str(sums[name]) for name in names), _saved(sums["without"], sums["gas"]), "", "")
     return table
+
+
+def _saved(without: int, gas: int) -> str:
+    """What the access lists spare."""
+    return f"{(gas - without) / without:+.2%}" if without else ""

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from infra.chain.batch_size import BatchSize
-from infra.chain.errors import NodeLied, NodeUnavailable, RpcError
+from infra.chain.errors import NodeLied, NodeTimeout, NodeUnavailable, RpcError
 from infra.chain.node import Node, call_of
 from tests.unit.ingest.scripted_node import Refusal, ScriptedNode
 
@@ -37,6 +37,25 @@ def test_a_node_with_a_limit_gets_batches_within_it(too_many: str) -> None:
 def test_a_node_that_is_too_slow_for_many_is_asked_for_less() -> None:
     with ScriptedNode(echo, most=60, too_many="slow") as node:
         assert ask(node.url, 120, timeout_s=0.5) == [hex(i) for i in range(120)]
+
+
+def test_what_is_not_asked_patiently_is_asked_for_less_and_then_not_again() -> None:
+    posts: list[int] = []
+
+    def hang(request: httpx.Request) -> httpx.Response:
+        posts.append(request.content.count(b"jsonrpc"))
+        raise httpx.ReadTimeout("")
+
+    async def go(patient: bool) -> None:
+        async with Node("http://node", 5.0, attempts=3) as node:
+            node._http = httpx.AsyncClient(transport=httpx.MockTransport(hang))
+            await node.batch([call_of(str, "echo", hex(i)) for i in range(4)], patient=patient)
+
+    for patient, asked in ((False, [4, 2, 1]), (True, [4, 2, 1, 1, 1])):
+        posts.clear()
+        with pytest.raises(NodeTimeout):
+            asyncio.run(go(patient))
+        assert posts == asked
 
 
 def test_a_node_without_batches_is_asked_one_by_one() -> None:

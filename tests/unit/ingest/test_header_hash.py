@@ -14,7 +14,7 @@ from infra.chain.answers import HeaderAnswer
 from infra.chain.errors import LieReason, NodeLied
 from infra.chain.header_hash import HeaderHashes, hash_of
 from infra.chain.hexes import hash32
-from tests.shared_data import DATA, recorded
+from tests.shared_data import DATA
 
 _CONFORMANCE = "ethereum__execution-apis/rpc_conformance.tar.xz"
 FORKS = ("london", "merge", "shanghai", "cancun", "prague")
@@ -42,11 +42,6 @@ def test_headers_of_every_fork() -> None:
         assert hash_of(answer(header)) == hash32(header["hash"]), name
         seen.append(name)
     assert all(any(f"-{fork}-" in name for name in seen) for fork in FORKS)
-
-
-def test_a_header_of_mainnet() -> None:
-    header = recorded("flashbots__mev-share/tests_v0.1.json")["header"]
-    assert hash_of(answer(header)) == hash32(header["hash"])
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,44 @@ def test_places_and_hashes_may_be_written_otherwise() -> None:
     assert check_receipts(header(3, 63_000), [shouted, second, unhashed])[2].logs[0].log_index == 2
 
 
+def test_what_says_nothing_of_its_place_is_the_first() -> None:
+    first, *others = good()
+    unplaced = with_log(first, 0, block_hash=None, transaction_index=None, log_index=None)
+    (log,) = check_receipts(header(3, 63_000), [unplaced, *others])[0].logs[:1]
+    assert (log.tx_index, log.log_index) == (0, 0)
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+@pytest.mark.parametrize("field", ["transaction_hash", "transaction_index", "block_hash"])
+def test_a_receipt_of_another_place_is_a_lie(at: int, field: str) -> None:
+    receipts = good()
+    wrong = {"transaction_index": "0x7"}.get(field, name(b"\x07" * 32))
+    receipts[at] = msgspec.structs.replace(receipts[at], **{field: wrong})
+    with pytest.raises(NodeLied) as lie:
+        check_receipts(header(3, 63_000), receipts)
+    assert lie.value.reason is LieReason.RECEIPT_MISMATCH
+
+
+@pytest.mark.parametrize(("at", "number"), [(0, 0), (0, 1), (2, 0)])
+@pytest.mark.parametrize("field", ["block_hash", "transaction_index", "log_index"])
+def test_a_log_of_another_place_is_a_lie(at: int, number: int, field: str) -> None:
+    receipts = good()
+    wrong = {"block_hash": name(b"\x07" * 32)}.get(field, "0x7")
+    receipts[at] = with_log(receipts[at], number, **{field: wrong})
+    with pytest.raises(NodeLied) as lie:
+        check_receipts(header(3, 63_000), receipts)
+    assert lie.value.reason is LieReason.LOG_MISMATCH
+
+
+def test_a_block_of_more_logs_than_any_has() -> None:
+    count = 10_000
+    logs = check_receipts(header(1, 21_000), [receipt(0, count, 0, 21_000)])[0].logs
+    assert [log.log_index for log in logs] == list(range(count))
+    twice = with_log(receipt(0, count, 0, 21_000), count - 1, log_index=hex(count - 2))
+    with pytest.raises(NodeLied):
+        check_receipts(header(1, 21_000), [twice])
+
+
 def test_the_logs_of_a_contract_in_the_blocks_order() -> None:
     receipts = [with_log(good()[0], 0, address=name(A), data="0x07"), *good()[1:]]
     mined = check_receipts(header(3, 63_000), receipts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from infra.chain.node import Node
 from infra.judge.node_judge import RECHECK_HEADS, NodeJudge
 from infra.judge.question import Answer, Cannot, Judged, NotJudged, OurCall, Question
 from infra.judge.simulate_v1 import NextBlock
+from schemas.pending import AccessListEntry
 from tests.unit.ingest.scripted_node import Refusal, ScriptedNode
 from tests.unit.relays.samples import user_raw
 
@@ -141,6 +143,21 @@ def test_what_is_asked_and_what_is_told() -> None:
         "maxFeePerGas": hex(BASE_FEE), "maxPriorityFeePerGas": "0x0",
     }  # fmt: skip
     assert at == {"blockHash": name(HEAD)} and request["validation"] is True
+
+
+def test_the_access_list_is_asked_with() -> None:
+    listed = question()
+    entry = AccessListEntry(TOKEN, (bytes(32),))
+    listed = replace(listed, ours=replace(listed.ours, access_list=(entry,)))
+    seen: list[Any] = []
+
+    def script(method: str, params: list[Any]) -> Any:
+        seen.append((method, params))
+        return sound(method, params)
+
+    ask(script, [listed])
+    call = seen[-1][1][0]["blockStateCalls"][0]["calls"][-1]
+    assert call["accessList"] == [{"address": name(TOKEN), "storageKeys": [name(bytes(32))]}]
 
 
 def test_many_in_batches_and_a_head_once() -> None:

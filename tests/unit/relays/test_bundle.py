@@ -62,6 +62,9 @@ def test_what_is_signed_is_what_was_chosen() -> None:
         chosen.priority_fee,
     )
     assert bytes(told["to"]) == chosen.to and bytes(HexBytes(told["data"])) == chosen.data
+    (entry,), (signed,) = chosen.access_list, told["accessList"]
+    assert bytes(HexBytes(signed["address"])) == entry.address
+    assert tuple(bytes(HexBytes(key)).rjust(32, b"\0") for key in signed["storageKeys"]) == entry.keys
 
 
 @given(
@@ -108,8 +111,12 @@ def test_the_uuid_is_a_version_4_and_the_decisions_own() -> None:
 
 
 def test_legacy_form_for_chains_without_base_fee() -> None:
-    bundle = build_bundle(decision(base_fee=0, priority_fee=Wide(12 * 10**9)), OWNER_SIGNER, legacy=True)
+    fields = {"base_fee": 0, "priority_fee": Wide(12 * 10**9)}
+    bundle = build_bundle(decision(access_list=(), **fields), OWNER_SIGNER, legacy=True)
     assert bundle.ours.raw[0] >= 0xC0 and recovered(bundle.ours.raw) == OWNER
+    # Signed without its list it would cost another gas than was decided on.
+    with pytest.raises(CannotBuild, match="access_list"):
+        build_bundle(decision(**fields), OWNER_SIGNER, legacy=True)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,8 @@ def judge(
 
     def script(seen: Seen) -> Behave:
         answer = answers[seen.call["method"]]
+        if callable(answer):
+            return answer(seen)
         return answer if isinstance(answer, Behave) else says({"jsonrpc": "2.0", "id": 1, "result": answer})
 
     async def run(url: str) -> Judgement:
@@ -79,6 +81,7 @@ def test_agrees_and_what_was_asked() -> None:
     assert target["from"] == Account.from_key(USER_KEY).address.lower() and target["nonce"] == "0x7"
     assert our_call["from"] == "0x" + CHOSEN.sender.hex() and our_call["input"] == "0x" + CHOSEN.data.hex()
     assert our_call["maxFeePerGas"] == hex(CHOSEN.max_fee) and our_call["nonce"] == hex(CHOSEN.nonce)
+    assert our_call["accessList"] == [{"address": "0x" + "06" * 20, "storageKeys": ["0x" + "08".rjust(64, "0")]}]
 
 
 def test_several_targets_stand_before_ours_in_order() -> None:
@@ -123,6 +126,21 @@ def test_it_is_not_sent_when_it_no_longer_pays() -> None:
         made = decision(gross=wide(gross))
         judgement, _ = judge({"eth_simulateV1": block(TARGET_OK, ours(CHOSEN.gas_used + 1))}, made)
         assert judgement.certificate.kind is Kind.DIFFERS and judgement.sendable is sendable
+
+
+@pytest.mark.parametrize("first", [ours(1), ours(status="0x0"), ours(CHOSEN.gas_used + 1)])
+def test_a_node_that_does_not_agree_is_asked_once_more(first: dict[str, Any]) -> None:
+    """As anvil does about the block that it is still putting together."""
+    asked: list[Seen] = []
+
+    def script(seen: Seen) -> Behave:
+        asked.append(seen)
+        return says({"jsonrpc": "2.0", "id": 1, "result": block(TARGET_OK, first if len(asked) == 1 else ours())})
+
+    judgement, seen = judge({"eth_simulateV1": script})
+    assert judgement.sendable and judgement.certificate.kind is Kind.AGREES and len(asked) == 2
+    _, seen = judge({"eth_simulateV1": block(TARGET_OK, first)})
+    assert [one.call["method"] for one in seen].count("eth_simulateV1") == 2
 
 
 def test_another_base_fee_differs_though_the_gas_agrees() -> None:

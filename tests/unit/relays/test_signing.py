@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ HEADER = (
 VECTORS = Path(__file__).parents[4] / "shared" / "data" / "flashbots__go-utils" / "x_flashbots_signature_vectors.json"
 
 OWNER_SIGNER = signer()
+AccessList = tuple[tuple[bytes, tuple[bytes, ...]], ...]
 numbers = st.one_of(st.integers(0, 300), st.integers(0, 2**64 - 1))
 transactions = st.builds(
     UnsignedTransaction,
@@ -38,6 +40,13 @@ transactions = st.builds(
     value=st.integers(0, 2**128),
     data=st.binary(max_size=300),
 )
+access_lists = st.lists(
+    st.tuples(
+        st.binary(min_size=20, max_size=20),
+        st.lists(st.binary(min_size=32, max_size=32), max_size=3).map(tuple),
+    ),
+    max_size=3,
+).map(tuple)
 
 
 def fields(transaction: UnsignedTransaction) -> dict[str, object]:
@@ -92,9 +101,16 @@ def test_relay_header_equals_eth_account(body: bytes) -> None:
 
 
 @settings(max_examples=150)
-@given(transaction=transactions)
-def test_dynamic_fee_transaction_equals_eth_account(transaction: UnsignedTransaction) -> None:
-    extra = {"type": 2, "maxFeePerGas": transaction.max_fee, "maxPriorityFeePerGas": transaction.priority_fee}
+@given(transaction=transactions, access_list=access_lists)
+def test_dynamic_fee_transaction_equals_eth_account(transaction: UnsignedTransaction, access_list: AccessList) -> None:
+    transaction = replace(transaction, access_list=access_list)
+    extra = {
+        "type": 2, "maxFeePerGas": transaction.max_fee, "maxPriorityFeePerGas": transaction.priority_fee,
+        "accessList": [
+            {"address": to_checksum_address(address), "storageKeys": ["0x" + key.hex() for key in keys]}
+            for address, keys in access_list
+        ],
+    }  # fmt: skip
     expected = Account.sign_transaction({**fields(transaction), **extra}, OWNER_KEY)
     signed = OWNER_SIGNER.sign_transaction(transaction)
     assert signed.raw == bytes(expected.raw_transaction)
@@ -108,6 +124,12 @@ def test_legacy_transaction_equals_eth_account(transaction: UnsignedTransaction)
     signed = OWNER_SIGNER.sign_legacy_transaction(transaction)
     assert signed.raw == bytes(expected.raw_transaction)
     assert signed.hash == bytes(expected.hash)
+
+
+def test_a_list_is_not_dropped_in_silence() -> None:
+    listed = UnsignedTransaction(1, 0, 0, 1, 21_000, b"\x22" * 20, 1, b"", ((b"\x06" * 20, ()),))
+    with pytest.raises(ValueError, match="no access list"):
+        OWNER_SIGNER.sign_legacy_transaction(listed)
 
 
 def test_bundle_hash_vector() -> None:

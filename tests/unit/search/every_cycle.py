@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from operators.pools.base import Pool
+from operators.pools.base import Pool, QuoteRefused
 
 #: Pool, token in, token out.
 Step = tuple[bytes, bytes, bytes]
@@ -27,7 +27,10 @@ def steps_of(pools: Iterable[Pool]) -> dict[Step, float]:
     for pool in pools:
         if pool.tradable:
             for token_in, token_out in permutations(pool.tokens, 2):
-                price = pool.log_price(token_in, token_out)
+                try:
+                    price = pool.log_price(token_in, token_out)
+                except QuoteRefused:
+                    continue  # the own token of a composable stable pool
                 if price > -float("inf"):
                     found[pool.address, token_in, token_out] = price
     return found

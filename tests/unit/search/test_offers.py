@@ -13,6 +13,7 @@ import pytest
 
 from operators.pools.balancer_math.fixed_point import ONE
 from operators.pools.balancer_v2 import WeightedPool
+from operators.pools.balancer_v2_stable import NEVER, StablePool
 from operators.pools.base import Pool, QuoteRefused
 from operators.pools.curve import CurvePool
 from operators.pools.uniswap_v2 import V2Pool
@@ -129,6 +130,25 @@ def test_pools_without_a_proof_have_no_depth_and_silent_pools_no_price() -> None
     assert offers_of(silent).prices == (-inf, -inf)
     everything = V2Pool(address(1), A, B, 3000, 0, 10**20)
     assert offers_of(everything).prices == (-inf, -inf)
+
+
+@pytest.mark.parametrize("place", [b"\x01" * 20, b"\xcc" * 20])
+def test_the_own_token_of_a_composable_stable_pool_is_no_way(place: bytes) -> None:
+    """It is among the pool's tokens and is not traded: the tables take the pool all the same."""
+    tokens = tuple(sorted((place, A, B)))
+    own = tokens.index(place)
+    balances = tuple(2**111 if token == place else 10**21 for token in tokens)
+    plain = (
+        place, place + bytes(12), tokens, (1, 1, 1), balances, (0, 0, 0), 10**14, 0, "", (ONE,) * 3, (0,) * 3, (NEVER,) * 3, own,
+        (200_000, 200_000, 0, 0), "down", 0,
+    )  # fmt: skip
+    pool = StablePool.from_plain(plain)
+    offered = dict(zip(permutations(tokens, 2), offers_of(pool).prices, strict=True))
+    assert {pair for pair, price in offered.items() if price > -inf} == {(A, B), (B, A)}
+    assert offered[A, B] == pool.log_price(A, B)
+    pair = V2Pool(address(1), A, B, 3000, 10**20, 2 * 10**20)
+    (route,) = Tables((A,), [pool, pair]).routes_through([place], 4)
+    assert route.legs == ((pair.address, A, B), (place, B, A))
 
 
 def test_liquidity_is_used_again_while_no_tick_changes() -> None:

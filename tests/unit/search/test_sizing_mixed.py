@@ -18,6 +18,8 @@ from operators.pools.v3_math.tick_math import sqrt_price_at
 from operators.search.sizing import Curves, Directed, Sized, best_size, gross_bound, polished, trade
 from operators.search.sizing_curves import ProductCurve, curve_of
 from operators.search.sizing_solve import aim
+from tests.unit.search.every_cycle import every_cycle
+from tests.unit.search.mixed_markets import MixedMarket
 from tests.unit.search.recorded_market import Route, profitable_routes, recorded_pools
 
 CAP = 10**30
@@ -270,6 +272,24 @@ def test_balancers_limit_is_kept() -> None:
     behind = (Directed(v2(10**26, 3 * 10**26), W, X), Directed(pool, X, W))
     sized = check(behind, 1e-6)
     assert sized.amounts_out[0] <= pool.limits(X, W).amount_in
+
+
+@pytest.mark.parametrize(("seed", "hops"), [(1, 3), (2, 3), (32, 3), (33, 4)])
+def test_routes_of_a_mixed_market(seed: int, hops: int) -> None:
+    """Pools of all sizes and coarse tokens: quotes of few units must not hide where the best size is."""
+    market = MixedMarket(seed, 60, 20, noise=0.003)
+    pools = {pool.address: pool for pool in market.pools}
+    profitable = [cycle for cycle, price in every_cycle(market.pools, market.anchors, hops) if price > 1e-5]
+    worths = dict(market.worths())
+    for cycle in random.Random(seed).sample(profitable, 40):
+        route = [Directed(pools[pool], token_in, token_out) for pool, token_in, token_out in cycle]
+        cap = int(1e21 / exp(worths[route[0].token_in]))
+        sized = best_size(route, cap)
+        gross = sized.gross if sized else 0
+        # From here and from far below: of many peaks that floors make, either may meet the better one.
+        nears = sized.amount_in if sized else cap // 10**5, max(1, cap // 10**6)
+        found = max(searched(route, near, cap)[0] for near in nears)
+        assert found - gross <= 1e-6 * found + units_of(route)
 
 
 # ---------------------------------------------------------------- caps, extremes, sameness

@@ -6,11 +6,13 @@ from collections.abc import Collection, Iterable, Sequence
 
 import pytest
 
+from operators.pools import FAMILIES
 from operators.pools.base import Pool
 from operators.search.floors import Floor
 from operators.search.tables import Tables
 from tests.unit.search.every_cycle import Compiled, Cycle, steps_of
-from tests.unit.search.priced_markets import Market, address, token
+from tests.unit.search.mixed_markets import MixedMarket
+from tests.unit.search.priced_markets import Market, token
 from tests.unit.search.recordings import ANCHORS, RECORDINGS, recorded_pairs, recording
 
 
@@ -33,6 +35,7 @@ def differences(
 
 def check(pools: Sequence[Pool], anchors: Sequence[bytes], max_hops: int) -> int:
     """Every pool of a market; how many cycles the market has."""
+    assert len({pool.address for pool in pools}) == len(pools)
     brute = Compiled(steps_of(pools), anchors)
     cycles, _ = brute.all(max_hops)
     there, missed, extra = differences(
@@ -44,37 +47,59 @@ def check(pools: Sequence[Pool], anchors: Sequence[bytes], max_hops: int) -> int
 
 
 @pytest.mark.parametrize(
-    ("seed", "anchors", "max_hops", "noise"), [(1, 5, 4, 0.001), (2, 1, 4, 0.001), (3, 5, 3, 0.003), (4, 5, 5, 0.0005)]
+    ("seed", "anchors", "max_hops", "noise"), [(1, 5, 4, 0.001), (2, 1, 4, 0.001), (3, 5, 3, 0.003), (4, 1, 5, 0.0005)]
 )
 def test_every_pool_of_a_random_market_of_a_thousand(seed: int, anchors: int, max_hops: int, noise: float) -> None:
-    market = Market(seed, 1000, 500, anchors, noise)
+    """Of real pools of every family."""
+    market = MixedMarket(seed, 1000, 500, anchors, noise)
+    assert {pool.FAMILY for pool in market.pools} == set(FAMILIES)
     assert check(market.pools, market.anchors, max_hops) > 10_000
+
+
+def test_every_pool_of_a_market_of_a_thousand_that_is_nothing_but_prices() -> None:
+    """Five hops, and pools of up to five tokens."""
+    market = Market(4, 1000, 500, 5, 0.0005)
+    assert check(market.pools, market.anchors, 5) > 1_000_000
 
 
 @pytest.mark.parametrize("hubs", [0, 4])
 def test_a_random_market_of_a_thousand_while_it_moves(hubs: int) -> None:
-    """Large moves and small ones, so that the lists of ways between hubs run over, wear out and are looked up again."""
-    market = Market(7, 1000, 500, 2)
+    """Trades in pools of every family, large ones and small ones, so that the lists of ways between hubs run over, wear out and are looked up
+    again; before they are put in, laid over."""
+    market = MixedMarket(7, 1000, 500, 2)
     rnd, pools = market.rnd, {pool.address: pool for pool in market.pools}
     tables = Tables(market.anchors, market.pools, hubs=[token(2 + number) for number in range(hubs)])
-    for step in range(24):
-        numbers = rnd.sample(range(1000), 60)
-        by = (0.0002, 0.003, 0.03)[step % 3]
-        changed = [pools[address(number)].moved(rnd, by) for number in numbers]
+    for step in range(12):
+        by = (0.0002, 0.002, 0.01)[step % 3]
+        changed = [market.moved(pool, by) for pool in rnd.sample(list(pools.values()), 60)]
+        changed[:3] = map(market.suspended, changed[:3])
         if step % 4 == 3:
             changed = [pool for pool in market.pools if pool != pools[pool.address]][:200]
         pools |= {pool.address: pool for pool in changed}
-        tables.put_many(changed)
-        expected = Compiled(steps_of(pools.values()), market.anchors).by_pool(4)
         names = [pool.address for pool in changed]
+        expected = Compiled(steps_of(pools.values()), market.anchors).by_pool(4)
+        together = {cycle for name in names for cycle in expected.get(name, {})}
+        if step % 2:
+            with tables.overlay(changed):
+                assert differences(tables, names, expected, 4)[1:] == (0, 0)
+                assert _cycles(tables, names) == together
+        tables.put_many(changed)
         assert differences(tables, names, expected, 4)[1:] == (0, 0)
-        assert _cycles(tables, names) == {cycle for name in names for cycle in expected.get(name, {})}
+        assert _cycles(tables, names) == together
+    assert differences(tables, pools, expected, 4)[1:] == (0, 0)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed", "anchors"), [pytest.param(5, 5, marks=pytest.mark.large), (6, 1)])
+@pytest.mark.parametrize(("seed", "anchors"), [(6, 1), pytest.param(5, 5, marks=pytest.mark.large)])
 def test_every_pool_of_a_random_market_of_ten_thousand(seed: int, anchors: int) -> None:
-    market = Market(seed, 10_000, 7_000, anchors)
+    market = MixedMarket(seed, 10_000, 7_000, anchors)
+    assert check(market.pools, market.anchors, 4) > 1_000_000
+
+
+@pytest.mark.slow
+@pytest.mark.large
+def test_every_pool_of_a_market_of_ten_thousand_that_is_nothing_but_prices() -> None:
+    market = Market(5, 10_000, 7_000, 5)
     assert check(market.pools, market.anchors, 4) > 1_000_000
 
 

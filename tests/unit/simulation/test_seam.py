@@ -159,14 +159,11 @@ def test_a_failed_transaction_costs_its_gas(engine):
     assert verdict.balances[0].change == -21_700 * verdict.effective_gas_price and verdict.balances[1].change == 0
 
 
-def test_touched_slots_are_told_where_the_engine_can():
-    if not available():
-        pytest.skip("the extension sluice_evm is not built")
+def test_touched_slots_of_successes_are_told(engine):
     report = Report(touched=True)
-    (verdict,) = RevmEngine().execute_each(state(), ENV, [pay(7)], report=report)
+    (verdict,) = engine.execute_each(state(), ENV, [pay(7)], report=report)
     found = {(slot.address, slot.key): (slot.before, slot.after) for slot in verdict.touched or ()}
     assert found == {(TOKEN, word(SENDER)): (word(1000), word(993)), (TOKEN, word(FRIEND)): (word(5), word(11))}
-    assert RevmEngine().execute(state(), ENV, [pay(7)], report=report).verdicts == (verdict,)
-    refused = RevmEngine().execute_each(state(), replace(ENV, base_fee=ETHER), [pay(7)], report=report)[0]
+    assert engine.execute(state(), ENV, [pay(7)], report=report).verdicts == (verdict,)
+    refused = engine.execute_each(state(), replace(ENV, base_fee=ETHER), [pay(7)], report=report)[0]
     assert refused.touched is None
-    assert PyrevmEngine().execute_each(state(), ENV, [pay(7)], report=report)[0].touched is None
