@@ -37,8 +37,7 @@ def settle_all(world: World, timeout_s: float = 90) -> None:
             world.flows.check()
             if world.flows.settled(world.config):
                 return
-            if world.flows.acted(world.config, block.hash):
-                # What is still open waits for the next block, and what was found has its bundle there.
+            if world.flows.waits_for_a_block(world.config, block.hash):
                 break
             time.sleep(0.1)
     world.flows.wait(lambda: world.flows.settled(world.config), 1, "every decision to be settled")

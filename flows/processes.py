@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from infra.kafka.reading import read_records, tail_records, tail_state
+from infra.kafka.reading import read_records, tail_state
 from infra.runtime.child import ChildProcess
 from schemas.codec import BadRecord
 from schemas.config import Config
@@ -17,8 +17,6 @@ from schemas.submissions import SubmissionRecord
 
 #: In the order of the data.
 FLOWS = ("ingest", "search", "settle")
-#: More decisions of one block than there are without traffic.
-_TAIL = 512
 
 
 class FlowDied(RuntimeError):
@@ -97,17 +95,18 @@ class FlowProcesses:
             found[record.decision_id] = record
         return found
 
-    @staticmethod
-    def acted(config: Config, head: bytes) -> bool:
-        """Whether the log ends on this block, every event has a decision, and what was chosen on the block was given to the relays."""
-        found = [r for r in tail_records(config.kafka, DecisionRecord.TOPIC, _TAIL) if isinstance(r, DecisionRecord)]
-        newest = max(found, key=lambda r: r.seq, default=None)
-        if newest is None or newest.head_hash != head:
+    @classmethod
+    def waits_for_a_block(cls, config: Config, head: bytes) -> bool:
+        """Whether every event up to this block's has a decision, and all that is open are bundles that the relays have: nothing but a block will settle them."""
+        decisions = cls.decisions(config)
+        if len(decisions) < tail_state(config.kafka, config.chain.id).next_seq:
             return False
-        if newest.seq + 1 < tail_state(config.kafka, config.chain.id).next_seq:
+        if not decisions or decisions[max(decisions)].head_hash != head:
             return False
-        sent = {getattr(r, "decision_id", b"") for r in tail_records(config.kafka, SubmissionRecord.TOPIC, _TAIL)}
-        return all(r.id in sent for r in found if r.head_hash == head and r.chosen)
+        rows = cls.settlements(config)
+        sent = {getattr(record, "decision_id", b"") for _, record in read_records(config.kafka, SubmissionRecord.TOPIC)}
+        unsettled = [decision for decision in decisions.values() if decision.id not in rows]
+        return bool(unsettled) and all(decision.chosen and decision.id in sent for decision in unsettled)
 
     @classmethod
     def settled(cls, config: Config) -> bool:

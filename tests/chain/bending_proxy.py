@@ -81,7 +81,11 @@ class BendingProxy:
         bend = self.bend
         if bend is None:
             return content
-        asked, told = json.loads(body), json.loads(content)
+        try:
+            asked, told = json.loads(body), json.loads(content)
+        except json.JSONDecodeError:
+            # What the node says of a request that it does not understand.
+            return content
         if isinstance(asked, dict):
             return json.dumps(bend(asked["method"], asked["params"], told)).encode()
         by_id = {a["id"]: a for a in told}

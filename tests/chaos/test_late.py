@@ -11,7 +11,7 @@ from tests.chaos.checks import check_all
 from tests.chaos.progress import Progress
 from tests.chaos.scenario import Scenario
 
-pytestmark = [pytest.mark.chaos, pytest.mark.chain, pytest.mark.kafka]
+pytestmark = [pytest.mark.chaos, pytest.mark.chain, pytest.mark.kafka, pytest.mark.large]
 
 SEED = 52
 KILLS = 4
