@@ -15,6 +15,7 @@ from infra.runtime.compiled_code import is_compiled
 from infra.runtime.drain import Drain
 from infra.runtime.metrics import serve_metrics
 from infra.runtime.run_flow import probe_broker, run_flow
+from infra.runtime.search_metrics import DecisionCounter
 from infra.runtime.stages import StageClock, StampedSource
 from operators.search.tables import warm_up
 from operators.simulation.engines import describe
@@ -64,6 +65,7 @@ def run_search(
         BundleSink(config),
         observe=clock,
         deadline=live_deadline(config),
+        count=DecisionCounter(),
     )
     try:
         run_flow(

@@ -5,7 +5,7 @@ Live and replay build the same flow; only source and sinks differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
@@ -31,9 +31,12 @@ from schemas.anchors import anchors_of
 from schemas.config import Config
 from schemas.decisions import DecisionRecord
 from schemas.event import Event
+from schemas.opportunities import OpportunityRecord
 from schemas.record import Record
 
 FLOW_ID = "search"
+#: Told each event's decision and its opportunities.
+Count = Callable[[DecisionRecord, Sequence[OpportunityRecord]], None]
 
 
 def market_settings(config: Config) -> MarketSettings:
@@ -94,6 +97,10 @@ def for_the_edge(decided: Decided) -> tuple[str, DecisionRecord] | None:
     return (decision.id.hex(), decision) if decision.chosen or decision.cancels else None
 
 
+def _not_counted(decision: DecisionRecord, opportunities: Sequence[OpportunityRecord]) -> None:
+    """Counts nothing."""
+
+
 def build(
     config: Config,
     source: Source[Event],
@@ -101,9 +108,10 @@ def build(
     bundles: Sink[tuple[str, DecisionRecord]],
     observe: Observe = ignore,
     deadline: Deadline = NO_DEADLINE,
+    count: Count = _not_counted,
 ) -> Dataflow:
     """The flow. `records` takes opportunities, decisions and commands, `bundles` is the edge (or its shadow in a replay). `deadline` says
-    what is late: live by a clock (`flows.deadline`), in a replay by what is recorded."""
+    what is late: live by a clock (`flows.deadline`), in a replay by what is recorded. `count` is told each event's decision and opportunities."""
     search, decision = market_settings(config), decision_settings(config)
     shards, simulation_shards = config.search.shards, config.search.simulation_shards
 
@@ -119,6 +127,11 @@ def build(
         "decided", decide("decide", reactions, verdicts, simulation_shards, decision, observe, deadline)
     )
     # Records before bundles: a submission never exists without the decision that explains it being on its way.
-    op.output("records", op.flat_map("to_records", decided, records_of), records)
+
+    def to_records(one: Decided) -> Iterable[tuple[str, Record]]:
+        count(one.decision, one.opportunities)
+        return records_of(one)
+
+    op.output("records", op.flat_map("to_records", decided, to_records), records)
     op.output("bundle_sink", op.filter_map("to_edge", decided, for_the_edge), bundles)
     return flow

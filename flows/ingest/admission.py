@@ -12,12 +12,13 @@ from flows.ingest.candidates import UNKNOWN_FAMILY, Candidate, Outcome, best, ca
 from flows.ingest.tokens import TokenJudge
 from infra.chain.blocks import Header
 from infra.chain.errors import RpcError
-from infra.chain.needs import Holders, Needs, Traced, trace_needs, union
+from infra.chain.needs import Holders, Needs, Touching, Traced, trace_needs, union
 from infra.chain.node import Node
 from infra.chain.prestate import AccountChange, State, state_of
 from infra.chain.readings import Reader
 from infra.chain.token_facts import read_tokens
 from infra.chain.tracing import At
+from infra.ingest.call_reads import CallReads
 from operators.ingest.held import GONE
 from operators.ingest.tracked_state import as_needs, as_slots
 from operators.ingest.untraced import UNTRACEABLE
@@ -59,8 +60,9 @@ class _Read:
 class Admitter:
     """Admits pools at a block. Keeps token metadata, which is asked once per token."""
 
-    def __init__(self, node: Node, config: Config) -> None:
-        self._node = node
+    def __init__(self, node: Node, config: Config, touching: Touching | None = None) -> None:
+        """`touching` tells what calls read; by default a way of its own."""
+        self._touching = touching or CallReads(node, lambda _: frozenset()).touched
         self._chain = config.chain.id
         self._factories = config.ingest.factories
         self._owner = config.executor.owner
@@ -111,7 +113,7 @@ class Admitter:
     async def _needs(self, pools: Sequence[Pool], at: At, coinbase: bytes) -> dict[bytes, Needs | RpcError]:
         who = Holders(self._executor, self._owner, coinbase)
         traced = [Traced(p.holder, p.tokens, p.probes(), union(as_slots((s,)) for s in p.slots())) for p in pools]
-        found = await trace_needs(self._node, traced, who, at)
+        found = await trace_needs(self._touching, traced, who, at)
         return {pool.address: need for pool, need in zip(pools, found, strict=True)}
 
     # ---------------------------------------------------------------- records

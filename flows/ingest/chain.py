@@ -76,7 +76,7 @@ class ChainFollower:
         needs = {self._owner: frozenset[bytes](), self._executor: frozenset((bytes(32),))}
         self._untraced.clear()
         for anchor in anchors_of(self._config):
-            found = await trace_own(self._node, anchor, who, At.after(header))
+            found = await trace_own(self._desk.reads.touched, anchor, who, At.after(header))
             if isinstance(found, RpcError):
                 self._untraced.append(anchor)
                 log.warning("anchor token 0x%s cannot be traced (%s): its state is not kept", anchor.hex(), found)
@@ -173,7 +173,7 @@ class ChainFollower:
         seen = self._feeds.first_seen(link.hash)
         facts = await gather_block(self._node, header, self._watch(header))
         sources = self._state.log_sources
-        logs = tuple([entry for entry in blocks.logs_of(facts.mined, sources, sources.topics) if sources.wants(entry)])
+        logs = tuple([entry for entry in facts.mined.logs_of(sources, sources.topics) if sources.wants(entry)])
         records = block_records(self._desk.chain, facts, logs, seen)
         held = self._pools.held_behind(reverts)
         drafts = [Draft((revert_record(old, seen),)) for old in reverts]
@@ -188,7 +188,7 @@ class ChainFollower:
         self._applied(records[0])
         self._state.logged(header.number, logs)
         self._pools.admitted(admissions)
-        await self._forget_overtaken(header, sorted({m.receipt.sender for m in facts.mined}))
+        await self._forget_overtaken(header, sorted({receipt.sender for receipt in facts.mined.receipts}))
 
     def _applied(self, block: object) -> None:
         assert isinstance(block, BlockRecord)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flows.ingest.ledger import Ledger
 from infra.chain.blocks import Header
 from infra.chain.node import Node
+from infra.ingest.call_reads import CallReads
 from infra.ingest.feeds import Feeds
 from operators.ingest.log_state import LogState
 from operators.ingest.pending_book import PendingBook
@@ -20,6 +21,7 @@ class Desk:
 
     config: Config
     node: Node
+    reads: CallReads
     feeds: Feeds
     state: LogState
     book: PendingBook
@@ -34,6 +36,16 @@ class Desk:
     def head(self) -> Header:
         """The newest block in the log."""
         return header_of(self.state.tip)
+
+
+def own_slots(state: LogState, address: bytes) -> frozenset[bytes]:
+    """The slots of its own that a pool of the log is known to read; none for another contract."""
+    record = state.pools.get(address)
+    return (
+        frozenset(key for need in record.needs if need.address == address for key in need.keys)
+        if record
+        else frozenset()
+    )
 
 
 def header_of(block: BlockRecord) -> Header:

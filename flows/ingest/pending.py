@@ -10,7 +10,8 @@ import msgspec
 
 from flows.ingest.desk import Desk
 from infra.chain.errors import NodeError
-from infra.chain.prestate import State
+from infra.chain.reads import PackedRead
+from infra.chain.sequences import Sequences
 from infra.chain.storage import nonces
 from infra.chain.tracing import At
 from infra.chain.transactions import TransactionRefused, decode_raw
@@ -18,7 +19,8 @@ from infra.ingest import metrics
 from infra.ingest.block_events import witness_record
 from infra.ingest.log_tail import LogTail
 from infra.ingest.pending_events import pending_record, pool_content, raw_transactions, trace_pending
-from operators.ingest.drafts import Draft, as_packed
+from operators.ingest.drafts import Draft
+from operators.simulation.packed import pack_states
 from schemas.blocks import BlockOp, BlockRecord
 from schemas.pending import PendingRecord
 
@@ -36,6 +38,7 @@ class PendingIntake:
         self._node, self._feeds, self._state, self._book = desk.node, desk.feeds, desk.state, desk.book
         self._config = desk.config
         self._wanted = desk.config.ingest.pending
+        self._sequences = Sequences(desk.node)
 
     def unannounced(self) -> list[PendingRecord]:
         """Pending transactions taken in but not in the log."""
@@ -55,7 +58,7 @@ class PendingIntake:
         await self._take_sighted()
         tip = self._state.tip
         found = await self._next_pending(hurry)
-        return [self._pending_draft(record, state, tip) for record, state in found], [record for record, _ in found]
+        return [self._pending_draft(record, read, tip) for record, read in found], [record for record, _ in found]
 
     def announced(self, records: Sequence[PendingRecord], head: bytes) -> None:
         """The announcements were written, as seen from a block."""
@@ -82,7 +85,7 @@ class PendingIntake:
         taken = [s for s in self._feeds.take_sighted(_PENDING_AT_ONCE) if not self._book.seen(s[0])]
         bare = [tx_hash for tx_hash, raw, _ in taken if raw is None]
         try:
-            fetched = dict(zip(bare, await raw_transactions(self._node, bare), strict=True))
+            fetched = dict(zip(bare, await raw_transactions(self._node, bare), strict=True)) if bare else {}
         except NodeError:
             self._feeds.put_back(taken)
             raise
@@ -102,12 +105,14 @@ class PendingIntake:
             metrics.PENDING_SKIPPED.labels("own").inc()
         elif not self._book.seen(transaction.hash):
             added = self._book.add(pending_record(self._desk.chain, transaction, first_seen_ns))
-            metrics.PENDING_EVICTED.inc(added.evicted)
-            metrics.PENDING_REPLACED.inc(added.replaced is not None)
+            if added.evicted:
+                metrics.PENDING_EVICTED.inc(added.evicted)
+            if added.replaced is not None:
+                metrics.PENDING_REPLACED.inc()
             if not added.taken:
                 metrics.PENDING_SKIPPED.labels("underpriced").inc()
 
-    async def _next_pending(self, hurry: bool) -> list[tuple[PendingRecord, State | None]]:
+    async def _next_pending(self, hurry: bool) -> list[tuple[PendingRecord, PackedRead | None]]:
         """The next transactions to announce, new ones first, each with what it reads at the log's head."""
         fresh = self._book.unannounced(_PENDING_AT_ONCE)
         stale = (
@@ -119,8 +124,10 @@ class PendingIntake:
         if not records or hurry:
             return []
         at = At.after(self._desk.head, self._state.interval)
-        states = await self._unless_head(trace_pending(self._node, records, at, self._book.before))
-        return [] if states is None else list(zip(records, states, strict=True))
+        reads = await self._unless_head(
+            trace_pending(self._node, self._desk.reads, records, at, pack_states, self._sequences, self._book.before)
+        )
+        return [] if reads is None else list(zip(records, reads, strict=True))
 
     async def _unless_head(self, work: Coroutine[Any, Any, T]) -> T | None:
         """The work's result, or None as soon as a new head arrives: what is computed on the old one is worthless then."""
@@ -134,10 +141,10 @@ class PendingIntake:
                 if not waiting.done():
                     waiting.cancel()
 
-    def _pending_draft(self, record: PendingRecord, state: State | None, tip: BlockRecord) -> Draft:
-        if state is None:
+    def _pending_draft(self, record: PendingRecord, read: PackedRead | None, tip: BlockRecord) -> Draft:
+        if read is None:
             return Draft((record,))
-        return Draft((record, as_packed(witness_record(self._desk.chain, tip.number, tip.hash, state))), state.codes)
+        return Draft((record, witness_record(self._desk.chain, tip.number, tip.hash, read)), read.codes)
 
     async def drop_overtaken(self) -> None:
         """After a restart: forget what was overtaken while nobody looked."""

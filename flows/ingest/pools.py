@@ -48,7 +48,7 @@ class PoolIntake:
         self._desk = desk
         config = desk.config
         self._factories = config.ingest.factories
-        self._admitter = Admitter(desk.node, config)
+        self._admitter = Admitter(desk.node, config, desk.reads.touched)
         self._judge = self._admitter.judge
         self._discovery = Discovery(desk.node, self._admitter.reader, desk.chain, self._factories, journals_of(config))
         self._begun = False

@@ -7,10 +7,11 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from flows.ingest.chain import ChainFollower
 from flows.ingest.commands import CommandIntake
-from flows.ingest.desk import Desk
+from flows.ingest.desk import Desk, own_slots
 from flows.ingest.hints import HintIntake
 from flows.ingest.ledger import Ledger
 from flows.ingest.outcomes import IngestProgress, IngestStopped
@@ -21,6 +22,7 @@ from infra.chain.blocks import Header
 from infra.chain.errors import HeadMoved, LieReason, NodeError, NodeLied, NodeUnavailable, RpcError
 from infra.chain.node import Node
 from infra.ingest import metrics
+from infra.ingest.call_reads import CallReads
 from infra.ingest.feeds import Feeds
 from infra.ingest.log_tail import read_log_tail
 from infra.kafka.transactional import TransactionalWriter
@@ -71,7 +73,8 @@ class Session:
         self._state = LogState(ingest.reorg_depth, ours.address, ours.owner, ingest.factories)
         self._book = PendingBook(ingest.max_pending, _PENDING_BYTES)
         self._ledger = Ledger(self._chain, self._state)
-        desk = Desk(config, node, feeds, self._state, self._book, self._ledger)
+        reads = CallReads(node, partial(own_slots, self._state))
+        desk = Desk(config, node, reads, feeds, self._state, self._book, self._ledger)
         self._pools = PoolIntake(desk)
         self._blocks = ChainFollower(desk, self._pools, self._report, drain.is_set)
         self._pending = PendingIntake(desk)

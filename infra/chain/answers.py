@@ -112,6 +112,12 @@ class AccessAnswer(Answer, frozen=True):
     storage_keys: list[str] = msgspec.field(default_factory=list)
 
 
+class ListAnswer(Answer, frozen=True):
+    """What `eth_createAccessList` says, also of a call that fails where the node tells it."""
+
+    access_list: list[AccessAnswer]
+
+
 class TransactionAnswer(Answer, frozen=True):
     """A transaction object (`newPendingTransactions` in full, `txpool_content`, `eth_getTransactionByHash`)."""
 

@@ -47,14 +47,22 @@ def _of_size(size: int) -> Callable[[str], bytes]:
 address, hash32 = _of_size(20), _of_size(32)
 
 
-def addresses(values: Sequence[str]) -> list[bytes]:
-    """`address` of each: their form is checked for all at once, and one by one only where something is wrong with it."""
-    joined, count = "".join(values), len(values)
-    if len(joined) == 42 * count and joined[::42].count("0") == count == joined[1::42].count("x"):
-        # The prefixes are in their places, and so is each value: else one had an x among its digits, or an odd number of them.
-        with suppress(ValueError):
-            return [a2b_hex(value[2:]) for value in values]
-    return [address(value) for value in values]
+def _all_of_size(size: int) -> Callable[[Sequence[str]], list[bytes]]:
+    one, width = _of_size(size), 2 * size + 2
+
+    def all_fixed(values: Sequence[str]) -> list[bytes]:
+        joined, count = "".join(values), len(values)
+        if len(joined) == width * count and joined[::width].count("0") == count == joined[1::width].count("x"):
+            # The prefixes are in their places, and so is each value: else one had an x among its digits, or an odd number of them.
+            with suppress(ValueError):
+                return [a2b_hex(value[2:]) for value in values]
+        return [one(value) for value in values]
+
+    return all_fixed
+
+
+#: `address` and `hash32` of each: their form is checked for all at once, and one by one only where something is wrong with it.
+addresses, hashes32 = _all_of_size(20), _all_of_size(32)
 
 
 def optional_address(value: str | None) -> bytes:

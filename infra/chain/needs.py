@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from infra.chain import hexes
 from infra.chain.errors import NodeTimeout, RpcError
-from infra.chain.node import Node
-from infra.chain.prestate import AccountChange
-from infra.chain.tracing import At, prestates
+from infra.chain.tracing import At
 from schemas.reads import View
 from schemas.types import ZERO_ADDRESS
 
@@ -28,6 +26,8 @@ class Holders:
 
 
 Needs = Mapping[bytes, frozenset[bytes]]
+#: What each of some calls touches, by whatever way the node tells it; its error for one that it cannot tell.
+Touching = Callable[[list[dict[str, Any]], At], Awaitable[list[Needs | RpcError]]]
 
 
 class Traced(NamedTuple):
@@ -49,7 +49,7 @@ class _Call(NamedTuple):
         return {"from": hexes.show(self.sender), "to": hexes.show(self.to), "data": hexes.show(self.data)}
 
 
-_Traces = Mapping[_Call, dict[bytes, AccountChange] | RpcError]
+_Traces = Mapping[_Call, Needs | RpcError]
 
 
 def _word(value: bytes | int) -> bytes:
@@ -82,12 +82,9 @@ def own_calls(token: bytes, who: Holders) -> list[_Call]:
     ]
 
 
-def read_by(traces: Sequence[Mapping[bytes, AccountChange]], ignore: frozenset[bytes]) -> dict[bytes, frozenset[bytes]]:
+def read_by(traces: Iterable[Needs], ignore: frozenset[bytes]) -> dict[bytes, frozenset[bytes]]:
     """All accounts and slots that any of the traces touched, but for the accounts to ignore."""
-    return union(
-        {account: frozenset(change.slots) for account, change in trace.items() if account not in ignore}
-        for trace in traces
-    )
+    return union({account: keys for account, keys in trace.items() if account not in ignore} for trace in traces)
 
 
 def union(needs: Iterable[Needs]) -> dict[bytes, frozenset[bytes]]:
@@ -99,11 +96,11 @@ def union(needs: Iterable[Needs]) -> dict[bytes, frozenset[bytes]]:
     return {account: frozenset(keys) for account, keys in slots.items()}
 
 
-async def trace_needs(node: Node, pools: Sequence[Traced], who: Holders, at: At) -> list[Needs | RpcError]:
+async def trace_needs(touching: Touching, pools: Sequence[Traced], who: Holders, at: At) -> list[Needs | RpcError]:
     """What a simulation through each pool needs; the node's error for a pool whose calls it could not trace."""
     calls = dict.fromkeys(call for pool in pools for call in (*_of_tokens(pool, who), *_of_probes(pool, who)))
     try:
-        traces = await _trace(node, list(calls), at)
+        traces = await _trace(touching, list(calls), at)
     except NodeTimeout as error:
         # Blocks wait while a pool is admitted, so it is not asked again and again.
         return [RpcError("debug_traceCall", 0, str(error))] * len(pools)
@@ -122,28 +119,40 @@ def _of_probes(pool: Traced, who: Holders) -> list[_Call]:
 def _needs(pool: Traced, traces: _Traces, who: Holders) -> Needs | RpcError:
     # Senders and the fee recipient are in every trace, whether they are read or not.
     ours = frozenset((who.executor, who.owner, who.coinbase))
-    of_tokens = [traces[call] for call in _of_tokens(pool, who)]
-    of_probes = [traces[call] for call in _of_probes(pool, who)]
-    for trace in (*of_tokens, *of_probes):
-        if isinstance(trace, RpcError):
-            return trace
-    by_tokens = read_by([t for t in of_tokens if not isinstance(t, RpcError)], (ours | {pool.holder}) - {*pool.tokens})
-    by_probes = read_by([t for t in of_probes if not isinstance(t, RpcError)], ours - {*pool.tokens})
+    of_tokens, of_probes = _told(_of_tokens(pool, who), traces), _told(_of_probes(pool, who), traces)
+    if isinstance(of_tokens, RpcError):
+        return of_tokens
+    if isinstance(of_probes, RpcError):
+        return of_probes
+    by_tokens = read_by(of_tokens, (ours | {pool.holder}) - {*pool.tokens})
+    by_probes = read_by(of_probes, ours - {*pool.tokens})
     return union((by_tokens, by_probes, {pool.holder: frozenset[bytes]()}, pool.known))
 
 
-async def _trace(node: Node, calls: Sequence[_Call], at: At) -> _Traces:
-    return dict(zip(calls, await prestates(node, [call.request() for call in calls], at), strict=True))
+def _told(calls: Iterable[_Call], traces: _Traces) -> list[Needs] | RpcError:
+    out: list[Needs] = []
+    for call in calls:
+        trace = traces[call]
+        if not isinstance(trace, RpcError):
+            out.append(trace)
+        elif not (trace.execution_failed and call.data.startswith(TRANSFER)):
+            return trace
+        # Else it is a payment that fails, as ours does without the token, of which this node tells no access list. What it reads in common with
+        # the others is known; a slot that only a payment reads is asked for when a simulation misses it.
+    return out
 
 
-async def trace_own(node: Node, token: bytes, who: Holders, at: At) -> Needs | RpcError:
+async def _trace(touching: Touching, calls: Sequence[_Call], at: At) -> _Traces:
+    return dict(zip(calls, await touching([call.request() for call in calls], at), strict=True))
+
+
+async def trace_own(touching: Touching, token: bytes, who: Holders, at: At) -> Needs | RpcError:
     """What the executor's own calls of a token read."""
+    calls = own_calls(token, who)
     try:
-        traces = await prestates(node, [call.request() for call in own_calls(token, who)], at)
+        traces = _told(calls, await _trace(touching, calls, at))
     except NodeTimeout as error:
         return RpcError("debug_traceCall", 0, str(error))
-    for trace in traces:
-        if isinstance(trace, RpcError):
-            return trace
-    ignore = frozenset((who.executor, who.owner, who.coinbase)) - {token}
-    return read_by([t for t in traces if not isinstance(t, RpcError)], ignore)
+    if isinstance(traces, RpcError):
+        return traces
+    return read_by(traces, frozenset((who.executor, who.owner, who.coinbase)) - {token})

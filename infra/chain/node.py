@@ -8,14 +8,23 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import httpx
 import msgspec
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from infra.chain.batch_size import BatchSize
-from infra.chain.errors import BatchRefused, HeadMoved, LieReason, NodeLied, NodeTimeout, NodeUnavailable, RpcError
+from infra.chain.errors import (
+    BatchRefused,
+    HeadMoved,
+    LieReason,
+    NodeError,
+    NodeLied,
+    NodeTimeout,
+    NodeUnavailable,
+    RpcError,
+)
 
 T = TypeVar("T")
 
@@ -27,6 +36,8 @@ BATCH_LIMIT = 1000
 CONCURRENCY = 4
 _OVERLOADED = (429, 502, 503, 504)
 _TOO_LARGE = 413
+#: What the decoder raises for what is no JSON of the type, and for text that is no UTF-8 or nested a hundred thousand deep.
+NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 #: JSON-RPC "limit exceeded" and HTTP's "too many requests", as some providers answer them with status 200.
 _LIMIT_EXCEEDED = (-32005, 429)
 #: The same code for what was asked, instead of how often: asking again would be no use.
@@ -62,13 +73,26 @@ class _Envelope(msgspec.Struct):
     error: _ErrorObject | None = None
 
 
+class Quick(NamedTuple):
+    """Readers of answers that take what is plainly as usual. None for whatever is not: that is read again as its call's kind, and judged.
+
+    `one` reads the body of a single answer. `many` reads that of a batch of so many: each answer in its place, and the bytes of those that
+    are not as usual.
+    """
+
+    one: Callable[[bytes], Any | None]
+    many: Callable[[bytes, int], tuple[list[Any | None], list[bytes]] | None] | None = None
+
+
 @dataclass(frozen=True)
 class Call:
-    """One request: its method, its parameters, and the type its answer must have (also unions, hence no generic)."""
+    """One request: its method, its parameters, the type its answer must have (also unions, hence no generic), and a quicker way to read it
+    where there is one; then the answer may be of what that makes as well."""
 
     kind: Any
     method: str
     params: tuple[Any, ...]
+    quick: Quick | None = None
 
 
 def call_of(kind: Any, method: str, *params: Any) -> Call:
@@ -106,7 +130,11 @@ class Node:
 
         Not `patient`: what takes too long once is not asked again, because the caller will ask for less.
         """
-        out = await self._single(Call(kind, method, params), patient)
+        return await self.answer(Call(kind, method, params), patient=patient)
+
+    async def answer(self, call: Call, *, patient: bool = True) -> Any:
+        """As `call`, with the request made before."""
+        out = await self._single(call, patient)
         if isinstance(out, RpcError):
             raise _raised(out)
         return out
@@ -115,6 +143,8 @@ class Node:
         body = {"jsonrpc": "2.0", "id": 0, "method": call.method, "params": call.params}
 
         def decode(content: bytes) -> Any | RpcError:
+            if call.quick is not None and (plain := call.quick.one(content)) is not None:
+                return plain
             # In one go: a block's receipts are half a megabyte. What is no answer of the type is read again to find out why.
             with suppress(msgspec.ValidationError):
                 answer = msgspec.json.decode(content, type=_Answer[call.kind])  # type: ignore[name-defined]
@@ -170,6 +200,9 @@ class Node:
         return await self._post(body, lambda content: self._decode_batch(content, calls), patient=False)
 
     def _decode_batch(self, content: bytes, calls: Sequence[Call]) -> list[Any | RpcError]:
+        plain = self._decode_plain(content, calls)
+        if plain is not None:
+            return plain
         kind = calls[0].kind
         if all(call.kind == kind for call in calls):
             # In one go, as in `_single`: the traces of some transactions are megabytes.
@@ -190,9 +223,27 @@ class Node:
         if len(answers) != len(calls) or set(by_id) != set(range(len(calls))):
             raise NodeLied(LieReason.ANSWER_COUNT, f"{len(answers)} answers to a batch of {len(calls)}")
         out = [_typed(call, by_id[i]) for i, call in enumerate(calls)]
-        if any(isinstance(a, RpcError) and _ANSWER_TOO_LARGE.search(a.message) for a in out):
+        if _is_too_large(out):
             raise BatchRefused(f"the answers to a batch of {len(calls)} are too large for the node")
         return out
+
+    def _decode_plain(self, content: bytes, calls: Sequence[Call]) -> list[Any | RpcError] | None:
+        """The answers where the calls have a quick reader and all is well but for errors of single requests; else None: no judgement is made here."""
+        quick = calls[0].quick
+        if quick is None or quick.many is None or any(call.quick is not quick for call in calls):
+            return None
+        read = quick.many(content, len(calls))
+        if read is None:
+            return None
+        answers, odd = read
+        try:
+            for each in map(self._envelope.decode, odd):
+                if each.id is None or not 0 <= each.id < len(calls) or answers[each.id] is not None:
+                    return None
+                answers[each.id] = _typed(calls[each.id], each)
+        except (*NOT_JSON, NodeError):
+            return None
+        return None if _is_too_large(answers) or any(answer is None for answer in answers) else answers
 
     # ---------------------------------------------------------------- the way there
 
@@ -233,7 +284,7 @@ class Node:
             raise BatchRefused("the node answers HTTP 413 to a batch")
         try:
             return decode(response.content)
-        except msgspec.MsgspecError:
+        except NOT_JSON:
             raise NodeUnavailable(f"the node answers HTTP {response.status_code} without JSON-RPC") from None
 
 
@@ -248,6 +299,10 @@ async def _all(work: Callable[[], Any], count: int) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def _is_too_large(answers: Sequence[Any | RpcError]) -> bool:
+    return any(isinstance(a, RpcError) and _ANSWER_TOO_LARGE.search(a.message) for a in answers)
+
+
 def _check_limit(method: str, error: _ErrorObject) -> None:
     if error.code in _LIMIT_EXCEEDED and not _ABOUT_THE_QUESTION.search(error.message):
         raise NodeUnavailable(f"{method}: {error.message}")
@@ -259,7 +314,7 @@ def _typed(call: Call, answer: _Envelope) -> Any | RpcError:
         return RpcError(call.method, answer.error.code, answer.error.message)
     try:
         return msgspec.json.decode(answer.result, type=call.kind)
-    except msgspec.MsgspecError as error:
+    except NOT_JSON as error:
         raise NodeLied(LieReason.MALFORMED, f"{call.method}: {error}") from None
 
 

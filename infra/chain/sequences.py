@@ -7,44 +7,78 @@ what is read, never a value: all values are the head's. The tracers are geth's (
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from infra.chain import hexes
-from infra.chain.answers import Prestate, TracedDiff
+from infra.chain.answers import TracedDiff
 from infra.chain.errors import HeadMoved, RpcError
 from infra.chain.node import Node
-from infra.chain.prestate import AccountChange, decode_prestate
+from infra.chain.prestate import AccountChange
+from infra.chain.reads import read_call, read_of
 from infra.chain.storage import at, read_accounts
 from infra.chain.tracing import At
 
 _METHOD = "debug_traceCall"
+#: Sequences that are remembered.
+_KEPT = 4_000
 #: Changed state as `stateOverrides` has it, by account.
 _Laid = dict[bytes, dict[str, Any]]
 
 
-async def prestate_behind(
-    node: Node, before: Sequence[Mapping[str, Any]], call: Mapping[str, Any], at_: At
-) -> dict[bytes, AccountChange]:
-    """What `call` reads behind the calls `before`, with the values after the block of `at_`: whole accounts, as `prestates` has them.
+class Step(NamedTuple):
+    """A transaction by its hash, and the call it makes."""
 
-    Raises `HeadMoved` if the block is gone, `RpcError` where the node cannot tell.
-    """
-    laid: _Laid = {}
-    block = at(at_.block_hash)
-    try:
-        for earlier in before:
-            _lay(laid, await node.call(TracedDiff, _METHOD, earlier, block, _options(at_, laid, {"diffMode": True})))
-        read = decode_prestate(await node.call(Prestate, _METHOD, call, block, _options(at_, laid, {})))
-    except RpcError as error:
-        if error.unknown_block:
-            raise HeadMoved(str(error)) from None
-        raise
-    changed = {address: _slots(laid[address]) & read[address].slots.keys() for address in laid if address in read}
-    head = await read_accounts(node, at_.block_hash, changed)
-    for address, known in head.items():
-        slots = {**read[address].slots, **known.slots}
-        read[address] = AccountChange(known.nonce, known.balance, known.code, slots)
-    return read
+    hash: bytes
+    call: Mapping[str, Any]
+
+
+class Sequences:
+    """Asks a node. What was laid for a sequence serves those that go on from it, as long as the head is the same."""
+
+    def __init__(self, node: Node) -> None:
+        """Asks nothing before it is asked to."""
+        self._node = node
+        self._at: At | None = None
+        self._laid: dict[tuple[bytes, ...], _Laid] = {}
+
+    async def prestate_behind(
+        self, before: Sequence[Step], call: Mapping[str, Any], at_: At
+    ) -> dict[bytes, AccountChange]:
+        """What `call` reads behind the steps `before`, with the values after the block of `at_`: whole accounts, as `prestates` has them.
+
+        Raises `HeadMoved` if the block is gone, `RpcError` where the node cannot tell.
+        """
+        try:
+            laid = await self._laid_by(before, at_)
+            asked = read_call(_METHOD, call, at(at_.block_hash), _options(at_, laid, {}))
+            read = read_of(await self._node.answer(asked)).changes()
+        except RpcError as error:
+            if error.unknown_block:
+                raise HeadMoved(str(error)) from None
+            raise
+        changed = {address: _slots(laid[address]) & read[address].slots.keys() for address in laid if address in read}
+        head = await read_accounts(self._node, at_.block_hash, changed)
+        for address, known in head.items():
+            slots = {**read[address].slots, **known.slots}
+            read[address] = AccountChange(known.nonce, known.balance, known.code, slots)
+        return read
+
+    async def _laid_by(self, steps: Sequence[Step], at_: At) -> _Laid:
+        known = self._known(at_)
+        hashes = tuple(step.hash for step in steps)
+        done = max(count for count in range(len(steps) + 1) if hashes[:count] in known)
+        laid = known[hashes[:done]]
+        for count, step in enumerate(steps[done:], done + 1):
+            options = _options(at_, laid, {"diffMode": True})
+            diff: TracedDiff = await self._node.call(TracedDiff, _METHOD, step.call, at(at_.block_hash), options)
+            laid = known[hashes[:count]] = _laid_over(laid, diff)
+        return laid
+
+    def _known(self, at_: At) -> dict[tuple[bytes, ...], _Laid]:
+        # A dictionary for each head: who still waits for answers at the one before has its own.
+        if self._at != at_ or len(self._laid) > _KEPT:
+            self._at, self._laid = at_, {(): {}}
+        return self._laid
 
 
 def _options(at_: At, laid: _Laid, tracer: dict[str, Any]) -> dict[str, Any]:
@@ -58,10 +92,12 @@ def _options(at_: At, laid: _Laid, tracer: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _lay(laid: _Laid, diff: TracedDiff) -> None:
+def _laid_over(laid: _Laid, diff: TracedDiff) -> _Laid:
     """One more call's changes over those before. (A slot that became zero is in `pre` and missing in `post`.)"""
+    out = dict(laid)
     for text, after in diff.post.items():
-        change = laid.setdefault(hexes.address(text), {})
+        address = hexes.address(text)
+        change = out[address] = dict(out.get(address, {}))
         before = diff.pre.get(text)
         if after.balance is not None:
             change["balance"] = after.balance
@@ -74,6 +110,7 @@ def _lay(laid: _Laid, diff: TracedDiff) -> None:
         slots = zero | (after.storage or {})
         if slots:
             change["stateDiff"] = change.get("stateDiff", {}) | slots
+    return out
 
 
 def _slots(change: dict[str, Any]) -> frozenset[bytes]:

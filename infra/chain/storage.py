@@ -84,5 +84,6 @@ async def balances(node: Node, block_hash: bytes, accounts: list[bytes]) -> list
 
 async def nonces(node: Node, block_hash: bytes, accounts: list[bytes]) -> list[int]:
     """Transaction counts as of the end of the block."""
-    calls = [call_of(str, "eth_getTransactionCount", hexes.show(a), at(block_hash)) for a in accounts]
+    block = at(block_hash)
+    calls = [call_of(str, "eth_getTransactionCount", hexes.show(a), block) for a in accounts]
     return [hexes.uint(answer) for answer in await node.all_of(calls)]

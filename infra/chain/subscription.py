@@ -100,7 +100,7 @@ class Subscription:
     def _take(self, text: bytes) -> None:
         try:
             message = _decoder.decode(text)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise NodeUnavailable("a message that is no JSON-RPC") from None
         if message.params is not None:
             self._failures = 0

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from infra.chain import hexes
-from infra.chain.answers import Prestate
 from infra.chain.errors import HeadMoved, RpcError
-from infra.chain.node import Call, Node, call_of
-from infra.chain.prestate import AccountChange, State, decode_prestate, state_of
+from infra.chain.node import Call, Node
+from infra.chain.prestate import AccountChange, State, state_of
+from infra.chain.reads import read_call, read_of
 from infra.chain.storage import at
 from infra.chain.tracing import At
 
@@ -65,17 +66,17 @@ def _call(item: Scripts, data: bytes, at_: At) -> Call:
         "blockOverrides": {"number": hexes.show_int(at_.number), "time": hexes.show_int(at_.time)},
         "stateOverrides": {hexes.show(a): {"code": hexes.show(code)} for a, code in item.codes.items()},
     }
-    return call_of(Prestate, "debug_traceCall", tx, at(at_.block_hash), options)
+    return read_call("debug_traceCall", tx, at(at_.block_hash), options)
 
 
-def _merged(item: Scripts, answers: Sequence[Prestate | RpcError]) -> State | RpcError:
+def _merged(item: Scripts, answers: Sequence[Any | RpcError]) -> State | RpcError:
     state: dict[bytes, AccountChange] = {}
     for answer in answers:
         if isinstance(answer, RpcError):
             if answer.unknown_block:
                 raise HeadMoved(str(answer))
             return answer
-        for address, account in decode_prestate(answer).items():
+        for address, account in read_of(answer).changes().items():
             # All start from the same state, so only what each asked for differs.
             known = state.setdefault(address, account)
             known.slots.update(account.slots)

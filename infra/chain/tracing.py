@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from infra.chain import hexes
-from infra.chain.answers import Prestate
 from infra.chain.blocks import Header
 from infra.chain.errors import HeadMoved, RpcError
-from infra.chain.node import Call, Node, call_of
-from infra.chain.prestate import AccountChange, decode_prestate
+from infra.chain.node import Call, Node
+from infra.chain.reads import Read, read_call, read_of
 from infra.chain.storage import at
 
 #: A trace is an execution: more of them in one request than this take providers longer than they allow.
@@ -28,32 +28,35 @@ class At:
     block_hash: bytes
     number: int
     time: int
+    #: The fee recipient of that block, which a trace mentions by itself.
+    coinbase: bytes = b""
 
     @classmethod
     def after(cls, header: Header, interval: int = 1) -> At:
         """On top of a block, `interval` seconds later."""
-        return cls(header.hash, header.number + 1, header.timestamp + max(1, interval))
+        return cls(header.hash, header.number + 1, header.timestamp + max(1, interval), header.miner)
 
 
-def trace_call(tx: dict[str, Any], at_: At) -> Call:
-    """The request for one trace."""
+def trace_calls(calls: Iterable[dict[str, Any]], at_: At) -> list[Call]:
+    """The requests for the traces of calls."""
+    block = at(at_.block_hash)
     options = {
         "tracer": "prestateTracer",
         "blockOverrides": {"number": hexes.show_int(at_.number), "time": hexes.show_int(at_.time)},
     }
-    return call_of(Prestate, "debug_traceCall", tx, at(at_.block_hash), options)
+    return [read_call("debug_traceCall", tx, block, options) for tx in calls]
 
 
-async def prestates(node: Node, calls: list[dict[str, Any]], at_: At) -> list[dict[bytes, AccountChange] | RpcError]:
+async def reads(node: Node, calls: list[dict[str, Any]], at_: At) -> list[Read | RpcError]:
     """What each call reads, from the same state; an error of one call stands in its place. Raises `HeadMoved` if the block is gone, and
     `NodeTimeout` where even one alone takes too long."""
-    answers = await node.batch([trace_call(tx, at_) for tx in calls], at_most=TRACES_AT_ONCE, patient=False)
-    out: list[dict[bytes, AccountChange] | RpcError] = []
+    answers = await node.batch(trace_calls(calls, at_), at_most=TRACES_AT_ONCE, patient=False)
+    out: list[Read | RpcError] = []
     for answer in answers:
         if isinstance(answer, RpcError):
             if answer.unknown_block:
                 raise HeadMoved(str(answer))
             out.append(answer)
         else:
-            out.append(decode_prestate(answer))
+            out.append(read_of(answer))
     return out

@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 from coincurve import PublicKey
 from rlp.codec import consume_length_prefix
 
-from infra.chain import hexes, rlp_items
+from infra.chain import hexes, native, rlp_items
 from infra.chain.keccak import keccak
 from infra.chain.transaction_fields import AUTHORIZATION, BLOB, FIELDS, SET_CODE, quantity
 from schemas.pending import AccessListEntry
@@ -45,8 +45,7 @@ class TransactionRefused(ValueError):
         self.reason = reason
 
 
-@dataclass(frozen=True)
-class SignedTransaction:
+class SignedTransaction(msgspec.Struct, frozen=True, gc=False):
     """A decoded transaction. Units as in `schemas.pending.PendingRecord`: fees in wei per gas, both of them the gas price in
     types 0 and 1; `to` is empty for a creation."""
 
@@ -127,6 +126,8 @@ def decode(raw: bytes, chain_id: int | None = None) -> SignedTransaction:
     payload. Raises `TransactionRefused`, also for one of another chain than `chain_id` where that is given."""
     if not raw:
         raise TransactionRefused(TxRefusal.MALFORMED, "no bytes")
+    if (plain := _read_natively(raw, chain_id)) is not None:
+        return plain
     tx_type = raw[0] if raw[0] < 0xC0 else 0
     if tx_type not in FIELDS or raw[0] == 0:
         raise TransactionRefused(TxRefusal.UNKNOWN_TYPE, f"type {raw[0]:#x}")
@@ -168,13 +169,30 @@ def recover(digest: bytes, parity: int, r: int, s: int) -> bytes:
     """The address whose key signed `digest`. Raises `TransactionRefused(bad_signature)`."""
     if parity not in (0, 1) or not 0 < s <= _HALF_ORDER or not 0 < r < 1 << 256:
         raise TransactionRefused(TxRefusal.BAD_SIGNATURE, "outside the valid range")
-    signature = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes((parity,))
+    return _signer(digest, r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes((parity,)))
+
+
+def _signer(digest: bytes, signature: bytes) -> bytes:
     try:
         key = PublicKey.from_signature_and_message(signature, digest, hasher=None)
     except Exception as error:
         # coincurve raises bare Exceptions and ValueErrors for points off the curve.
         raise TransactionRefused(TxRefusal.BAD_SIGNATURE, str(error)) from None
     return keccak(key.format(compressed=False)[1:])[12:]
+
+
+def _read_natively(raw: bytes, wanted_chain: int | None) -> SignedTransaction | None:
+    """A transaction that the extension reads and that is of the chain, or None: what it is then, is found out without it."""
+    if native.sluice_evm is None or (fields := native.sluice_evm.read_signed(raw)) is None:
+        return None
+    digest, signature, chain_id, tx_hash, tx_type, nonce, to, value, gas_limit, max_fee, tip, data, entries = fields
+    if wanted_chain is not None and chain_id is not None and chain_id != wanted_chain:
+        return None
+    access = tuple([AccessListEntry(address, keys) for address, keys in entries]) if entries else ()
+    sender = _signer(digest, signature)
+    return SignedTransaction(
+        tx_hash, raw, sender, tx_type, nonce, to, value, gas_limit, max_fee, tip, data, access, chain_id
+    )
 
 
 def _read(raw: bytes, tx_type: int, payload: list[Any], wanted_chain: int | None) -> SignedTransaction:

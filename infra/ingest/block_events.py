@@ -8,20 +8,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from infra.chain.answers import TracedDiff
-from infra.chain.blocks import Header, Mined, mined_in
+from infra.chain.blocks import Header
+from infra.chain.diffs import Diffs, Slots, balance_change, balance_steps, block_diffs, transaction_diff, uncoded
 from infra.chain.node import Node
-from infra.chain.prestate import (
-    AccountChange,
-    Slots,
-    State,
-    balance_change,
-    balance_steps,
-    block_diffs,
-    changed_in,
-    state_of,
-    transaction_diff,
-)
+from infra.chain.prestate import AccountChange, State, state_of
+from infra.chain.reads import PackedRead
+from infra.chain.receipts import Mined, mined_in
 from infra.chain.storage import balances, changed_between, nonces, read_accounts
 from infra.ingest import metrics
 from schemas.blocks import BlockOp, BlockRecord
@@ -53,7 +45,7 @@ class BlockFacts:
     """A block as the node tells it, checked."""
 
     header: Header
-    mined: tuple[Mined, ...]
+    mined: Mined
     watched: tuple[WatchedTransaction, ...]
     state: State
 
@@ -87,23 +79,25 @@ async def _gather_by_reading(node: Node, header: Header, watch: Watch) -> BlockF
     for i, account in enumerate(ours):
         change = changes.setdefault(account, AccountChange())
         change.balance, change.nonce = balance[i], nonce[i]
-    own = [m for m in mined if _is_ours(m, watch)]
-    watched = await asyncio.gather(*(_watched_alone(node, m, ours) for m in own))
+    watched = await asyncio.gather(*(_watched_alone(node, mined, index, ours) for index in _own_indices(mined, watch)))
     return BlockFacts(header, mined, tuple(watched), state_of(changes))
 
 
-def _is_ours(mined: Mined, watch: Watch) -> bool:
-    return mined.receipt.sender == watch.owner or mined.receipt.to == watch.executor
+def _own_indices(mined: Mined, watch: Watch) -> list[int]:
+    """The places of the transactions sent by or to one of our accounts."""
+    owner, executor = watch.owner, watch.executor
+    return [i for i, receipt in enumerate(mined.receipts) if receipt.sender == owner or receipt.to == executor]
 
 
-async def _watched_alone(node: Node, mined: Mined, accounts: Sequence[bytes]) -> WatchedTransaction:
-    diff = await transaction_diff(node, mined.receipt.tx_hash)
+async def _watched_alone(node: Node, mined: Mined, index: int, accounts: Sequence[bytes]) -> WatchedTransaction:
+    tx_hash = mined.receipts[index].tx_hash
+    diff = await transaction_diff(node, tx_hash)
     metrics.UNTRACED.labels("own_transaction").inc(diff is None)
     native = None
     if diff is not None:
         steps = ((a, balance_change(diff, a)) for a in accounts)
         native = tuple(NativeBalance(a, Wide(step.before), Wide(step.after)) for a, step in steps if step is not None)
-    return WatchedTransaction(tx_hash=mined.receipt.tx_hash, logs=mined.logs, native=native)
+    return WatchedTransaction(tx_hash=tx_hash, logs=mined.logs(index), native=native)
 
 
 async def _gather_by_tracing(node: Node, header: Header, watch: Watch) -> BlockFacts:
@@ -133,9 +127,10 @@ async def gather_start(node: Node, header: Header, watch: Watch) -> BlockFacts:
     return BlockFacts(header, mined, (), state_of(changes))
 
 
-async def _changes(node: Node, header: Header, diffs: list[TracedDiff], watch: Watch) -> dict[bytes, AccountChange]:
-    found = changed_in(diffs, watch.tracked)
-    asked = {account: watch.named(account) for account in found.doubtful} | dict(watch.whole)
+async def _changes(node: Node, header: Header, diffs: Diffs, watch: Watch) -> dict[bytes, AccountChange]:
+    found = diffs.changes(watch.tracked)
+    asked = dict.fromkeys(uncoded(found.changes), frozenset[bytes]())
+    asked |= {account: watch.named(account) for account in found.doubtful} | dict(watch.whole)
     changes = dict(found.changes)
     for account, whole in (await read_accounts(node, header.hash, asked)).items():
         # What was read is the state itself, so it overrides; traced slots nobody named stay.
@@ -147,13 +142,13 @@ async def _changes(node: Node, header: Header, diffs: list[TracedDiff], watch: W
 async def _watched(
     node: Node,
     header: Header,
-    mined: Sequence[Mined],
-    diffs: list[TracedDiff],
+    mined: Mined,
+    diffs: Diffs,
     after: Mapping[bytes, int],
     watch: Watch,
 ) -> tuple[WatchedTransaction, ...]:
     """Our transactions with all their logs, and our balances around each as the block's traces tell them."""
-    indices = [i for i, m in enumerate(mined) if _is_ours(m, watch)]
+    indices = _own_indices(mined, watch)
     if not indices:
         return ()
     accounts = list(after)
@@ -168,7 +163,7 @@ async def _watched(
                 NativeBalance(account=a, before=Wide(s[i].before), after=Wide(s[i].after))
                 for a, s in zip(accounts, steps, strict=True)
             )
-        out.append(WatchedTransaction(tx_hash=mined[i].receipt.tx_hash, logs=mined[i].logs, native=native))
+        out.append(WatchedTransaction(tx_hash=mined.receipts[i].tx_hash, logs=mined.logs(i), native=native))
     return tuple(out)
 
 
@@ -176,11 +171,10 @@ def block_records(chain: int, facts: BlockFacts, logs: tuple[Log, ...], first_se
     """The four parts of a block event, unstamped, with those of its logs that are to be recorded; the witness without codes."""
     header = facts.header
     stamp = {"chain": chain, "seq": 0, "part": 0, "parts": 4}
-    receipts = tuple(mined.receipt for mined in facts.mined)
     return (
         block_record(chain, header, first_seen_ns),
         LogsRecord(**stamp, block_hash=header.hash, logs=logs),
-        ReceiptsRecord(**stamp, block_hash=header.hash, receipts=receipts, watched=facts.watched),
+        ReceiptsRecord(**stamp, block_hash=header.hash, receipts=facts.mined.receipts, watched=facts.watched),
         witness_record(chain, header.number, header.hash, facts.state),
     )
 
@@ -214,8 +208,8 @@ def revert_record(applied: BlockRecord, first_seen_ns: int) -> BlockRecord:
     return msgspec.structs.replace(applied, op=BlockOp.REVERT, first_seen_ns=first_seen_ns)
 
 
-def witness_record(chain: int, number: int, block_hash: bytes, state: State) -> WitnessRecord:
-    """State as a witness, its codes still to be added."""
+def witness_record(chain: int, number: int, block_hash: bytes, state: State | PackedRead) -> WitnessRecord:
+    """State as a witness, its codes still to be added. What is packed already is a state to start from as it is."""
     return WitnessRecord(
         chain=chain,
         seq=0,
@@ -223,6 +217,7 @@ def witness_record(chain: int, number: int, block_hash: bytes, state: State) -> 
         parts=0,
         block_number=number,
         block_hash=block_hash,
-        accounts=state.accounts,
+        accounts=() if isinstance(state, PackedRead) else state.accounts,
         codes=(),
+        packed=state.packed if isinstance(state, PackedRead) else b"",
     )

@@ -94,7 +94,7 @@ class Feeds:
     def _on_head(self, item: msgspec.Raw) -> None:
         try:
             header = decode_header(msgspec.json.decode(item, type=HeaderAnswer))
-        except (msgspec.MsgspecError, NodeLied) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, NodeLied) as error:
             # A head that cannot be read is a head missed.
             metrics.NODE_LIES.labels(LieReason.MALFORMED.value).inc()
             log.warning("unreadable head: %s", error)

@@ -44,7 +44,7 @@ def hint_record(chain: int, data: bytes, first_seen_ns: int) -> HintRecord:
     """An event's data as an unstamped record. Raises `NodeLied(malformed)`."""
     try:
         hint = _decoder.decode(data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise NodeLied(LieReason.MALFORMED, f"hint: {error}") from None
     return HintRecord(
         chain=chain,

@@ -15,6 +15,9 @@ WITNESSES_REQUESTED = Counter(
 )
 TOKENS_JUDGED = Counter("sluice_ingest_tokens_judged_total", "Tokens tried, by what they were found to be", ["quality"])
 UNTRACED = Counter("sluice_ingest_untraced_total", "What the node was asked to trace and did not", ["what"])
+READS_TOLD = Counter(
+    "sluice_ingest_reads_told_total", "Calls whose reads the node told, by how: trace, list", ["source"]
+)
 NODE_LIES = Counter("sluice_ingest_node_lies_total", "Answers of the node that contradicted each other", ["reason"])
 PENDING_REPLACED = Counter(
     "sluice_ingest_pending_replaced_total", "Pending transactions that another of the same nonce took the place of", []

@@ -7,18 +7,19 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from infra.chain import hexes
+from infra.chain import hexes, native
 from infra.chain.answers import Pool, TransactionAnswer
 from infra.chain.errors import LieReason, NodeLied, RpcError
 from infra.chain.keccak import keccak
 from infra.chain.node import Node, call_of
-from infra.chain.prestate import AccountChange, State, state_of
 from infra.chain.raw_transactions import raw_from
-from infra.chain.sequences import prestate_behind
+from infra.chain.reads import Pack, PackedRead, Read, ToldRead
+from infra.chain.sequences import Sequences, Step
 from infra.chain.storage import nonces
-from infra.chain.tracing import At, prestates
+from infra.chain.tracing import At
 from infra.chain.transactions import SignedTransaction
 from infra.ingest import metrics
+from infra.ingest.call_reads import CallReads
 from schemas.pending import PendingRecord
 from schemas.types import Wide
 
@@ -29,9 +30,11 @@ Before = Callable[[PendingRecord, int], Sequence[PendingRecord]]
 
 def hash_and_raw(item: msgspec.Raw) -> tuple[bytes, bytes | None]:
     """The hash of a feed's item, and the raw transaction where the item holds all of it. Raises `NodeLied(malformed)`."""
+    if native.sluice_evm is not None and (plain := native.sluice_evm.signed_bytes(bytes(item))) is not None:
+        return plain
     try:
         answer: str | TransactionAnswer = msgspec.json.decode(item, type=str | TransactionAnswer)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise NodeLied(LieReason.MALFORMED, f"pending transaction: {error}") from None
     if isinstance(answer, str):
         return hexes.hash32(answer), None
@@ -108,52 +111,55 @@ def transaction_of(record: PendingRecord) -> SignedTransaction:
 
 
 async def trace_pending(
-    node: Node, records: Sequence[PendingRecord], at: At, before: Before = lambda record, nonce: ()
-) -> list[State | None]:
-    """What each transaction would read on its own, and behind those of its sender that must come before it (`before`, where all are known);
-    None where the node cannot say. All values are of the block `at` stands on. Raises `HeadMoved`."""
+    node: Node,
+    calls: CallReads,
+    records: Sequence[PendingRecord],
+    at: At,
+    pack: Pack,
+    sequences: Sequences,
+    before: Before,
+) -> list[PackedRead | None]:
+    """What each transaction would read on its own, and behind those of its sender that must come before it (`before`, where all are known, and
+    the node traces); None where the node cannot say. All values are of the block `at` stands on. Raises `HeadMoved`."""
     senders = sorted({r.sender for r in records})
-    traces, counts = await asyncio.gather(
-        prestates(node, [transaction_of(r).call() for r in records], at), nonces(node, at.block_hash, senders)
+    told, counts = await asyncio.gather(
+        calls.reads([transaction_of(r).call() for r in records], at), nonces(node, at.block_hash, senders)
     )
     nonce_of = dict(zip(senders, counts, strict=True))
-    behind = [before(record, nonce_of[record.sender]) for record in records]
-    told = await asyncio.gather(
-        *(_behind(node, earlier, r, at, trace) for r, earlier, trace in zip(records, behind, traces, strict=True))
-    )
+    chains: dict[bytes, list[tuple[int, Sequence[PendingRecord]]]] = {}
+    for i, record in enumerate(records):
+        if calls.traced and (earlier := before(record, nonce_of[record.sender])):
+            chains.setdefault(record.sender, []).append((i, earlier))
+
+    async def follow(chain: list[tuple[int, Sequence[PendingRecord]]]) -> None:
+        # The shorter first: the longer go on from them.
+        for i, earlier in sorted(chain, key=lambda each: len(each[1])):
+            told[i] = await _behind(sequences, earlier, records[i], at, told[i])
+
+    await asyncio.gather(*map(follow, chains.values()))
     metrics.UNTRACED.labels("pending").inc(sum(isinstance(t, RpcError) for t in told))
+    # Asked, not traced: revm-based nodes show the transaction's own nonce there, also when it is not yet its turn.
     return [
-        None if isinstance(t, RpcError) else _state(t, r.sender, nonce_of[r.sender])
+        None if isinstance(t, RpcError) else t.packed(r.sender, nonce_of[r.sender], pack)
         for t, r in zip(told, records, strict=True)
     ]
 
 
 async def _behind(
-    node: Node,
-    earlier: Sequence[PendingRecord],
-    record: PendingRecord,
-    at: At,
-    alone: dict[bytes, AccountChange] | RpcError,
-) -> dict[bytes, AccountChange] | RpcError:
-    """A trace with what the transaction reads behind earlier ones; as it is where there are none, or the node cannot lay them over its state.
+    sequences: Sequences, earlier: Sequence[PendingRecord], record: PendingRecord, at: At, alone: Read | RpcError
+) -> Read | RpcError:
+    """A trace with what the transaction reads behind earlier ones; as it is where the node cannot lay them over its state.
 
     Both, since the earlier ones may be replaced: what is read depends on them (a pair that has traded in a block before, say).
     """
-    if not earlier or isinstance(alone, RpcError):
+    if isinstance(alone, RpcError):
         return alone
     try:
-        calls = [transaction_of(each).call() for each in earlier]
-        behind = await prestate_behind(node, calls, transaction_of(record).call(), at)
+        steps = [Step(each.hash, transaction_of(each).call()) for each in earlier]
+        behind = await sequences.prestate_behind(steps, transaction_of(record).call(), at)
     except RpcError:
         return alone
-    for address, change in alone.items():
+    for address, change in alone.changes().items():
         # Values are those after the same block in either.
         behind.setdefault(address, change).slots.update(change.slots)
-    return behind
-
-
-def _state(trace: dict[bytes, AccountChange], sender: bytes, nonce: int) -> State:
-    # Asked, not traced: revm-based nodes show the transaction's own nonce there, also when it is not yet its turn.
-    if sender in trace:
-        trace[sender].nonce = nonce
-    return state_of(trace)
+    return ToldRead(behind)

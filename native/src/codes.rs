@@ -45,6 +45,11 @@ impl CodeStore {
         Ok(self.insert(hash, code))
     }
 
+    /// Makes a code known under a hash that the caller has computed himself.
+    pub fn add_known(&self, hash: B256, code: &[u8]) {
+        self.insert(hash, code);
+    }
+
     /// The code with this hash.
     #[must_use]
     pub fn get(&self, hash: &B256) -> Option<Bytecode> {

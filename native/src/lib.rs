@@ -4,6 +4,9 @@
 //! a packed form of state with a bounded parser ([`Witness`]), a database that never answers "zero" for "unknown",
 //! budgets for gas, memory and time, and a guard that turns a panic into the refusal of one candidate.
 //!
+//! Beside that it reads what nodes tell of executions ([`traces`]): from their bytes into the packed form in one go.
+//! It reads signed transactions ([`Signed`], [`signed_bytes`]) that are plainly in their one form, too.
+//!
 //! With the feature `python` it is also the extension module behind the Python package `sluice_evm`.
 
 mod block;
@@ -18,7 +21,10 @@ mod machine;
 mod python;
 mod reader;
 mod refusal;
+mod signed;
+mod signed_json;
 mod system_calls;
+pub mod traces;
 mod transaction;
 mod verdict;
 mod witness;
@@ -31,6 +37,8 @@ pub use error::{InputError, InputKind};
 pub use execute::{Case, Execution, execute, execute_cases, execute_each};
 pub use fork::{FORK_NAMES, Fork};
 pub use refusal::Refusal;
+pub use signed::{AccessEntry, Signed};
+pub use signed_json::signed_bytes;
 pub use transaction::{Authority, Authorization, Transaction};
 pub use verdict::{AccountChange, Kind, SlotChange, Verdict};
 pub use witness::{Account, Layer, LayerBuilder, Witness};

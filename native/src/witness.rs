@@ -113,8 +113,7 @@ impl Layer {
             }
         }
         let mut bytes = Vec::with_capacity(16 + self.accounts.len() * 97 + self.slots.len() * SLOT);
-        bytes.extend_from_slice(MAGIC);
-        bytes.push(VERSION);
+        put_head(&mut bytes);
         put_count(&mut bytes, codes.len());
         for (hash, code) in codes {
             let code = code.original_byte_slice();
@@ -148,7 +147,12 @@ impl Layer {
     }
 }
 
-fn put_count(bytes: &mut Vec<u8>, count: usize) {
+pub(crate) fn put_head(bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(MAGIC);
+    bytes.push(VERSION);
+}
+
+pub(crate) fn put_count(bytes: &mut Vec<u8>, count: usize) {
     // No vector of 64-byte items in memory comes near 2^32 of them.
     bytes.extend_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_be_bytes());
 }

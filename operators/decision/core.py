@@ -53,6 +53,7 @@ class Decision:
 
     def __init__(self, settings: DecisionSettings, state: tuple[Any, ...] | None = None) -> None:
         self._settings = settings
+        self._limits = _limits(settings)
         version, paused, cooldowns, open_decisions = state or (SNAPSHOT_VERSION, None, (), ())
         if version != SNAPSHOT_VERSION:
             raise ValueError(f"decision snapshot of version {version}, this code reads {SNAPSHOT_VERSION}")
@@ -100,7 +101,7 @@ class Decision:
                 rejected=tuple(Count(reason, count) for reason, count in sorted(rejected.items())),
                 cancels=self._cancels(event),
                 late=tuple(sorted(index for index, verdict in verdicts.items() if _late(verdict))),
-                limits=self._limits(),
+                limits=self._limits,
                 engine=self._settings.engine,
                 config_digest=self._settings.config_digest,
                 state_digest=event.state_digest,
@@ -230,14 +231,14 @@ class Decision:
             self._open[event.head_hash] = tuple(one for one in made if one not in void)
         return tuple(decision_id for decision_id, _ in void)
 
-    def _limits(self) -> tuple[Limit, ...]:
-        settings = self._settings
-        return (
-            Limit("max_gas", Wide(settings.max_gas)),
-            Limit("max_position_wei", Wide(settings.max_position_wei)),
-            Limit("min_net_wei", Wide(settings.min_net_wei)),
-            Limit("tip_share_bps", Wide(settings.tip_share_bps)),
-        )
+
+def _limits(settings: DecisionSettings) -> tuple[Limit, ...]:
+    return (
+        Limit("max_gas", Wide(settings.max_gas)),
+        Limit("max_position_wei", Wide(settings.max_position_wei)),
+        Limit("min_net_wei", Wide(settings.min_net_wei)),
+        Limit("tip_share_bps", Wide(settings.tip_share_bps)),
+    )
 
 
 def _entries(verdict: Verdict) -> tuple[AccessListEntry, ...]:

@@ -1,4 +1,4 @@
-"""The Bytewax step of decisions: gathers each event's summary with the verdicts of all simulation shards."""
+"""The Bytewax step of decisions: gathers each event's summary with the verdicts of the simulation shards that had candidates of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from operators.gather import Gather
 from operators.market.messages import EventSummary
 from operators.market.step import Reaction
 from operators.observe import Observe, ignore
-from operators.simulation.step import SimulationOutput
+from operators.simulation.step import SimulationOutput, answers_to
 from schemas.control import CommandRecord
 from schemas.decisions import DecisionRecord
 from schemas.opportunities import OpportunityRecord
@@ -49,7 +49,7 @@ class _Logic(StatefulBatchLogic[EventSummary | SimulationOutput, Decided, tuple[
         out = []
         for value in values:
             if isinstance(value, EventSummary):
-                complete = self._gather.context(value.seq, value)
+                complete = self._gather.context(value.seq, value, answers_to(value, self._gather.shards))
             else:
                 complete = self._gather.answer(value.seq, value.shard, value)
             for event, answers in complete:

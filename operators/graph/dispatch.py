@@ -68,6 +68,10 @@ class Listeners:
                 if not others:
                     del self._by_source[source]
 
+    def hears(self, source: bytes) -> bool:
+        """Whether a pool listens to this contract, which is not its own address."""
+        return source in self._by_source
+
     def named(self, key: bytes, log: Log) -> tuple[bytes, ...]:
         """The addresses that a key of `keys_of` stands for: itself, or everybody who listens to the log's contract, in order."""
         return (key,) if key else (log.address, *sorted(self._by_source.get(log.address, ())))

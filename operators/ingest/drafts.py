@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from operators.simulation.packed import pack_states
 from schemas.record import Record, Sequenced
 from schemas.witness import WitnessRecord
 
@@ -46,11 +45,6 @@ def stamp(drafts: Iterable[Draft], next_seq: int, published: Set[bytes]) -> Stam
         records += draft.beside
         next_seq += 1
     return Stamped(tuple(records), next_seq, frozenset(fresh))
-
-
-def as_packed(witness: WitnessRecord) -> WitnessRecord:
-    """A witness of whole accounts in the engines' packed form: where a simulation starts from just this state."""
-    return msgspec.structs.replace(witness, accounts=(), packed=pack_states(witness.accounts))
 
 
 def without_witness(draft: Draft) -> Draft:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from operators.replacement import outbids
@@ -31,6 +32,9 @@ class Added(NamedTuple):
     evicted: int = 0
 
 
+_TAKEN = Added(True)
+
+
 class PendingBook:
     """Ordered by first sight. When full, by number or by bytes, the oldest first-seen entry is evicted: the one likeliest dead."""
 
@@ -40,6 +44,8 @@ class PendingBook:
         self._max_bytes = max_bytes
         self._bytes = 0
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        #: Those of them that are not announced yet, in their order.
+        self._unannounced: OrderedDict[bytes, PendingRecord] = OrderedDict()
         self._by_sender: dict[bytes, dict[int, bytes]] = {}
         self._mined: OrderedDict[bytes, None] = OrderedDict()
 
@@ -56,35 +62,32 @@ class PendingBook:
     def add(self, record: PendingRecord, announced_at: bytes | None = None) -> Added:
         """Take a transaction in. `announced_at` is the block hash of its witness if it was announced."""
         if record.hash in self._entries:
-            return Added(True)
+            return _TAKEN
         rival = self._by_sender.get(record.sender, {}).get(record.nonce)
         if rival is not None:
             if not outbids(record, self._entries[rival].record):
                 return Added(False)
             self._forget(rival)
         self._entries[record.hash] = _Entry(record, announced_at)
+        if announced_at is None:
+            self._unannounced[record.hash] = record
         self._by_sender.setdefault(record.sender, {})[record.nonce] = record.hash
         self._bytes += len(record.raw)
         evicted = 0
         while len(self._entries) > self._max_count or (self._bytes > self._max_bytes and len(self._entries) > 1):
             self._forget(next(iter(self._entries)))
             evicted += 1
-        return Added(True, rival, evicted)
+        return Added(True, rival, evicted) if evicted or rival is not None else _TAKEN
 
     def announced(self, tx_hash: bytes, block_hash: bytes) -> None:
         """Note that the transaction was written to the log with the state after this block."""
         if tx_hash in self._entries:
             self._entries[tx_hash].announced_at = block_hash
+            self._unannounced.pop(tx_hash, None)
 
     def unannounced(self, limit: int) -> list[PendingRecord]:
         """Transactions never written to the log, oldest first."""
-        out: list[PendingRecord] = []
-        for entry in self._entries.values():
-            if entry.announced_at is None:
-                out.append(entry.record)
-                if len(out) == limit:
-                    break
-        return out
+        return list(islice(self._unannounced.values(), limit))
 
     def stale(self, head: bytes, newest: int) -> list[PendingRecord]:
         """Of the `newest` entries those written at another head, oldest first: to be announced again."""
@@ -139,6 +142,7 @@ class PendingBook:
         entry = self._entries.pop(tx_hash, None)
         if entry is None:
             return
+        self._unannounced.pop(tx_hash, None)
         self._bytes -= len(entry.record.raw)
         same = self._by_sender[entry.record.sender]
         del same[entry.record.nonce]

@@ -6,18 +6,19 @@ Pure, and plain data in a snapshot: what is followed must not depend on when a p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from operators.replacement import outbids
-from operators.simulation.packed import BadPackedWitness, nonce_in
+from operators.simulation.packed import BadPackedWitness, nonces_in
 from schemas.blocks import BlockOp, BlockRecord
 from schemas.pending import PendingRecord
 from schemas.topics import topic
 from schemas.witness import WitnessRecord
 
 SNAPSHOT_VERSION = 2
+_CODEC = topic(PendingRecord.TOPIC).codec
 #: Hashes of expired transactions that are remembered, so that one that is announced again does not begin anew.
 _EXPIRED_KEPT = 4096
 _HASH = 32
@@ -36,18 +37,32 @@ class MempoolLimits:
 
 
 class Entry(NamedTuple):
-    """A pending transaction. `seen_at`: the head when it was first seen. `packed` is its prestate after the head, empty where there is none
-    (any more); `encoded` is the record on the wire."""
+    """A pending transaction. `seen_at`: the head when it was first seen."""
 
     record: PendingRecord
-    encoded: bytes
     seen_at: int
-    packed: bytes
 
     @property
     def size(self) -> int:
         """What it counts for the bound, in bytes."""
-        return len(self.encoded) + len(self.packed)
+        return len(self.record.raw) + len(self.record.data)
+
+
+class Prestate(NamedTuple):
+    """What a pending transaction would read after the head, packed, and the accounts in that with their nonces."""
+
+    packed: bytes
+    reads: Mapping[bytes, int]
+
+
+_NONE = Prestate(b"", {})
+
+
+class Modelled(NamedTuple):
+    """A pending transaction of which is known what it would read after the head."""
+
+    record: PendingRecord
+    prestate: Prestate
 
 
 class Followed(NamedTuple):
@@ -75,16 +90,22 @@ class Mempool:
             raise ValueError(f"mempool snapshot of version {version}, this code reads {SNAPSHOT_VERSION}")
         #: By hash, in the order of first sight.
         self._entries: dict[bytes, Entry] = {}
+        #: By hash, of the present head.
+        self._prestates: dict[bytes, Prestate] = {}
+        self._prestates_size = 0
         self._by_sender: dict[bytes, dict[int, bytes]] = {}
         #: The next nonce of accounts that have something pending, as of the head; where the log told it.
         self._nonces: dict[bytes, int] = dict(nonces)
         #: By hash, in the order in which they were followed.
         self._followed = {tx_hash: Followed(*each) for tx_hash, *each in followed}
         self._expired = {expired[at : at + _HASH]: None for at in range(0, len(expired), _HASH)}
+        #: Records on the wire, by hash, of those that were in a snapshot: the next one need not write them again.
+        self._encoded: dict[bytes, bytes] = {}
         self._size = 0
-        decode = topic(PendingRecord.TOPIC).codec.decode
         for encoded, seen_at, packed in entries:
-            self._put(Entry(decode(encoded), encoded, seen_at, packed))
+            record = _CODEC.decode(encoded)
+            self._put(Entry(record, seen_at), _prestate(packed))
+            self._encoded[record.hash] = encoded
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -95,11 +116,16 @@ class Mempool:
     @property
     def size(self) -> int:
         """Bytes held, of transactions and prestates."""
-        return self._size
+        return self._size + self._prestates_size
 
     def snapshot(self) -> tuple[Any, ...]:
         """Versioned plain data."""
-        entries = tuple([(e.encoded, e.seen_at, e.packed) for e in self._entries.values()])
+        entries = tuple(
+            [
+                (self._on_the_wire(entry.record), entry.seen_at, self._prestates.get(tx_hash, _NONE).packed)
+                for tx_hash, entry in self._entries.items()
+            ]
+        )
         followed = tuple([(tx_hash, *each) for tx_hash, each in self._followed.items()])
         return (SNAPSHOT_VERSION, entries, tuple(self._nonces.items()), b"".join(self._expired), followed)
 
@@ -113,8 +139,8 @@ class Mempool:
         """
         if record.hash in self._expired:
             return Added("pending_expired")
-        packed = witness.packed if witness is not None and witness.block_hash == head.hash else b""
-        told = _nonce_told(packed, record.sender)
+        prestate = _prestate(witness.packed if witness is not None and witness.block_hash == head.hash else b"")
+        told = prestate.reads.get(record.sender)
         if told is not None:
             self._overtaken(record.sender, told)
             if record.nonce < told:
@@ -129,9 +155,9 @@ class Mempool:
             replaced = (rival,)
         if known is not None:
             self._size -= known.size
-        encoded = topic(PendingRecord.TOPIC).codec.encode(record)
-        seen_at = head.number if known is None else known.seen_at
-        self._put(Entry(record, encoded, seen_at, packed))
+            self._encoded.pop(record.hash, None)
+            self._forget_prestate(record.hash)
+        self._put(Entry(record, head.number if known is None else known.seen_at), prestate)
         if told is not None:
             self._nonces[record.sender] = told
         self._evict(record.hash)
@@ -140,10 +166,8 @@ class Mempool:
     def move(self, block: BlockRecord) -> None:
         """The head moves: prestates are of another head now. What a block holds is no longer pending, nor what it overtook or what is too old."""
         self._followed.clear()
-        for tx_hash, entry in self._entries.items():
-            if entry.packed:
-                self._size -= len(entry.packed)
-                self._entries[tx_hash] = entry._replace(packed=b"")
+        self._prestates.clear()
+        self._prestates_size = 0
         if block.op is BlockOp.REVERT:
             # What accounts sent in it they may send again; their nonces are told anew with the next prestates.
             self._nonces.clear()
@@ -160,27 +184,27 @@ class Mempool:
 
     # ---------------------------------------------------------------- what can be followed
 
-    def sequence(self, tx_hash: bytes) -> tuple[tuple[Entry, ...], str]:
+    def sequence(self, tx_hash: bytes) -> tuple[tuple[Modelled, ...], str]:
         """A transaction behind all of its sender's that must come before it, and why it cannot be followed (empty: it can).
 
         Refusals: `no_witness` (the node could not trace it, or the log does not have it of this head), `predecessor_unknown`,
         `predecessor_unmodelled` (no prestate of the present head), `sequence_too_long`.
         """
-        last = self._entries[tx_hash]
-        if not last.packed:
+        last, prestates = self._entries[tx_hash].record, self._prestates
+        if tx_hash not in prestates:
             return (), "no_witness"
-        sender, nonce = last.record.sender, last.record.nonce
+        sender, nonce = last.sender, last.nonce
         first = self._nonces.get(sender, nonce)
         if nonce - first >= self._limits.sequence:
             return (), "sequence_too_long"
         mine = self._by_sender[sender]
         hashes = [mine.get(each) for each in range(first, nonce)]
-        before = [self._entries[one] for one in hashes if one is not None]
+        before = [one for one in hashes if one is not None]
         if len(before) < len(hashes):
             return (), "predecessor_unknown"
-        if not all(entry.packed for entry in before):
+        if not all(one in prestates for one in before):
             return (), "predecessor_unmodelled"
-        return (*before, last), ""
+        return tuple([Modelled(self._entries[one].record, prestates[one]) for one in (*before, tx_hash)]), ""
 
     def successors(self, tx_hash: bytes) -> Iterator[bytes]:
         """The same sender's transactions of the nonces right after this one's, as long as each is here with a prestate of the present head
@@ -190,18 +214,19 @@ class Mempool:
         first = self._nonces.get(record.sender, record.nonce)
         while nonce - first < self._limits.sequence:
             following = mine.get(nonce)
-            if following is None or not self._entries[following].packed:
+            if following not in self._prestates:
                 return
             yield following
             nonce += 1
 
     def followed(self, tx_hash: bytes, found: Followed) -> None:
-        """Remember what came of following a transaction, until the head moves."""
+        """Remember what came of following a transaction, until the head moves; of most nothing came."""
         self._followed.pop(tx_hash, None)
-        self._followed[tx_hash] = found
+        if found.moved:
+            self._followed[tx_hash] = found
 
     def partners(self, tx_hash: bytes) -> Iterator[tuple[bytes, Followed]]:
-        """What other senders' transactions were followed on the present head, the latest first."""
+        """Other senders' transactions that move pools, as followed on the present head, the latest first."""
         sender = self._entries[tx_hash].record.sender
         for other, found in reversed(self._followed.items()):
             if self._entries[other].record.sender != sender:
@@ -216,13 +241,13 @@ class Mempool:
         then what was seen first. The `newest` is as any other, but what is over the bound alone stays alone.
         """
         limits = self._limits
-        if len(self._entries) <= limits.count and self._size <= limits.size:
+        if len(self._entries) <= limits.count and self.size <= limits.size:
             return
         count, size = limits.count - limits.count // 8, limits.size - limits.size // 8
         gaps = self._gaps()
         order = sorted(self._entries, key=lambda h: (-gaps[h], self._entries[h].record.max_fee))
         for tx_hash in order:
-            if (len(self._entries) <= count and self._size <= size) or len(self._entries) == 1:
+            if (len(self._entries) <= count and self.size <= size) or len(self._entries) == 1:
                 return
             self._drop(tx_hash)
 
@@ -244,13 +269,27 @@ class Mempool:
         if sender in self._by_sender:
             self._nonces[sender] = nonce
 
-    def _put(self, entry: Entry) -> None:
+    def _put(self, entry: Entry, prestate: Prestate) -> None:
         self._entries[entry.record.hash] = entry
         self._by_sender.setdefault(entry.record.sender, {})[entry.record.nonce] = entry.record.hash
         self._size += entry.size
+        if prestate.packed:
+            self._prestates[entry.record.hash] = prestate
+            self._prestates_size += len(prestate.packed)
+
+    def _forget_prestate(self, tx_hash: bytes) -> None:
+        self._prestates_size -= len(self._prestates.pop(tx_hash, _NONE).packed)
+
+    def _on_the_wire(self, record: PendingRecord) -> bytes:
+        encoded = self._encoded.get(record.hash)
+        if encoded is None:
+            encoded = self._encoded[record.hash] = _CODEC.encode(record)
+        return encoded
 
     def _drop(self, tx_hash: bytes) -> None:
         entry = self._entries.pop(tx_hash)
+        self._encoded.pop(tx_hash, None)
+        self._forget_prestate(tx_hash)
         self._followed.pop(tx_hash, None)
         self._size -= entry.size
         mine = self._by_sender[entry.record.sender]
@@ -260,9 +299,8 @@ class Mempool:
             self._nonces.pop(entry.record.sender, None)
 
 
-def _nonce_told(packed: bytes, sender: bytes) -> int | None:
-    """The account's nonce by a prestate, where that tells it."""
+def _prestate(packed: bytes) -> Prestate:
     try:
-        return nonce_in(packed, sender) if packed else None
+        return Prestate(packed, nonces_in(packed)) if packed else _NONE
     except BadPackedWitness:
-        return None  # the engine says so when it is asked
+        return Prestate(packed, {})  # the engine says so when it is asked

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from operators.search.find import Found, find_routes
 from operators.search.net import GasModel, Terms
-from operators.search.overlap import PoolOf, best_set
+from operators.search.overlap import Legs, PoolOf, best_set
 from operators.search.sizing import Trade
 from operators.search.tables import Tables
 
@@ -74,12 +74,12 @@ def best_together(routes: Sequence[Found], pool_of: PoolOf, terms: Terms, limits
     if not routes:
         return None
     best = routes[0]
-    same = [found.legs for found in routes if found.trade.anchor == best.trade.anchor]
+    same: dict[Legs, Trade] = {found.legs: found.trade for found in routes if found.trade.anchor == best.trade.anchor}
     if len(same) < 2:
         return None
     shared = terms._replace(gas=GasModel(max(0, terms.gas.per_route - INTRINSIC_GAS), terms.gas.corrections))
     for cycles in range(min(limits.cycles, len(same)), 1, -1):
-        found = best_set(same, pool_of, shared, cycles, rounds=_ROUNDS)
+        found = best_set(same, pool_of, shared, cycles, rounds=_ROUNDS, sized=same)
         net_wei = found.net_wei - INTRINSIC_GAS * terms.fee_wei
         if len(found.taken) < 2 or net_wei <= best.net.net_wei:
             return None

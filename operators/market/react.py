@@ -10,11 +10,11 @@ from operators.graph.messages import ShardOutput
 from operators.market.candidates import Behind, EncodeCall, NotEncodable, Writer
 from operators.market.heads import Heads
 from operators.market.hints import NO_POOL, marked, read_hint
-from operators.market.mempool import Entry, Followed, Mempool, MempoolLimits
+from operators.market.mempool import Followed, Mempool, MempoolLimits, Modelled
 from operators.market.messages import Candidate, EventSummary, RouteFound
 from operators.market.plans import Limits, Plan, find_plans
 from operators.market.view import MarketView
-from operators.overlay.pending import Overlay, Traced, simulate_sequence
+from operators.overlay.pending import Overlay, Traced, reads_a_pool, simulate_sequence
 from operators.search.net import GasModel, Terms
 from operators.search.offers import BadPrice
 from operators.simulation.engine import Engine
@@ -145,7 +145,7 @@ class Market:
         return True
 
     def _behind_two(
-        self, tx_hash: bytes, sequence: Sequence[Entry], alone: Followed, refusals: list[str], first: int
+        self, tx_hash: bytes, sequence: Sequence[Modelled], alone: Followed, refusals: list[str], first: int
     ) -> list[tuple[RouteFound, Candidate]]:
         """What follows a transaction and one of another sender before it, where that earns more than following each alone would."""
         found: list[tuple[RouteFound, Candidate]] = []
@@ -174,13 +174,18 @@ class Market:
         known = (self._view.tables.get(pool) for pool in pools)
         return {token for pool in known if pool is not None for token in pool.tokens}.difference(self._settings.anchors)
 
-    def _after(self, sequence: Sequence[Entry]) -> Overlay:
+    def _after(self, sequence: Sequence[Modelled]) -> Overlay:
         """The market after pending transactions in order."""
         view = self._view
-        traced = [Traced(entry.record, entry.packed) for entry in sequence]
+        if len(sequence) == 1 and (reads := sequence[0].prestate.reads) and not self._concerns_us(reads):
+            return Overlay("", ())  # most do not, and to execute one costs more than all else about it
+        traced = [Traced(each.record, each.prestate.packed) for each in sequence]
         return simulate_sequence(
             self._engine, view.tables.get, view.listeners, view.codes, self.heads.next_env(), traced
         )
+
+    def _concerns_us(self, accounts: Iterable[bytes]) -> bool:
+        return reads_a_pool(accounts, self._view.tables.get, self._view.listeners)
 
     def _plans_after(self, after: Overlay, moved: Sequence[bytes], refusals: list[str]) -> tuple[Plan, ...] | None:
         """What is worth a call after these pools were moved; None where one of them is left in a state that has no price: nothing can be said then."""
@@ -193,11 +198,11 @@ class Market:
             return None
 
     def _write_behind(
-        self, sequence: Sequence[Entry], plans: Sequence[Plan], after: Overlay, refusals: list[str], first: int
+        self, sequence: Sequence[Modelled], plans: Sequence[Plan], after: Overlay, refusals: list[str], first: int
     ) -> list[tuple[RouteFound, Candidate]]:
         if not plans:
             return []  # the state after all of them is worked out when asked for, and mostly nobody has to
-        targets = tuple(Target(entry.record.hash, entry.record.raw) for entry in sequence)
+        targets = tuple(Target(each.record.hash, each.record.raw) for each in sequence)
         return self._write(Strategy.BACKRUN, targets, plans, self.heads.next_env(), after.post, refusals, first)
 
     def _behind_hint(self, hint: HintRecord, refusals: list[str]) -> list[tuple[RouteFound, Candidate]]:

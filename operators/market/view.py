@@ -16,7 +16,7 @@ from operators.pools.base import Pool
 from operators.search.offers import BadPrice
 from operators.search.prices import WeiPrice
 from operators.search.tables import Tables
-from operators.simulation.hashes import keccak
+from operators.simulation.hashes import Codes
 from operators.simulation.model import AccountView, Witness
 from schemas.pools import AccountSlots
 
@@ -31,7 +31,7 @@ class MarketView:
         self._prices = AnchorPrices(native, anchors)
         #: What an event changes in the tables, put there at once; None: the pool is gone.
         self._changed: dict[bytes, Pool | None] = {}
-        self.codes: dict[bytes, bytes] = {}
+        self.codes = Codes()
         self.digest = bytes(32)
         #: Of each shard as it last told: one without a part in an event is as it was.
         self._digests: dict[int, int] = {}
@@ -56,18 +56,21 @@ class MarketView:
         self._next_time = time_after
         for answer in answers:
             for code in answer.codes:
-                self.codes[keccak(code)] = code
+                self.codes.learn(code)
             for account in answer.accounts:
                 self._apply_account(account)
             for update in answer.pools:
                 self._apply_pool(update)
         # By both times, not by what is shown: after a resume that is new, and the same must be searched.
-        moved = sorted(address for address, pool in self._timed.items() if pool.moves(time_before, time_after))
+        passed = time_before != time_after
+        moved = sorted(a for a, pool in self._timed.items() if pool.moves(time_before, time_after)) if passed else []
         for address in moved:
             self._show(self._timed[address])
-        self._digests |= {answer.shard: answer.digest for answer in answers}
-        self.digest = combine(self._digests.values())
-        faults = self._show_changed()
+        digests = {answer.shard: answer.digest for answer in answers}
+        if any(self._digests.get(shard) != digest for shard, digest in digests.items()):
+            self._digests |= digests
+            self.digest = combine(self._digests.values())
+        faults = self._show_changed() if self._changed else []
         touched = (address for answer in answers for address in answer.touched)
         return [address for address in dict.fromkeys((*touched, *moved)) if address in self.tables], faults
 

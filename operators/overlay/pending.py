@@ -46,6 +46,12 @@ class Traced(NamedTuple):
     packed: bytes
 
 
+def reads_a_pool(accounts: Iterable[bytes], pool_of: PoolOf, listeners: Listeners) -> bool:
+    """Whether a pool, or a contract that a pool listens to, is among the accounts that a transaction reads. Else it moves none: what an account
+    logs its own code logs, and a transaction reads the account of every code that it runs."""
+    return any(pool_of(address) is not None or listeners.hears(address) for address in accounts)
+
+
 def transaction_of(pending: PendingRecord) -> Transaction:
     """The pending transaction as an engine takes it."""
     return Transaction(

@@ -120,12 +120,10 @@ class _Sizer:
         assert route is not None  # it was sized on these states
         position = self._terms.max_position[found.legs[0].token_in]
         try:
-            sized = best_size(route, position, self._curves)
-            better = (
-                self._found(found.legs, route, polished(route, sized, position, self._curves).amount_in)
-                if sized
-                else None
-            )
+            amount_in = polished(route, found.trade.sized, position, self._curves).amount_in
+            if amount_in == found.trade.amount_in:
+                return found
+            better = self._found(found.legs, route, amount_in)
         except QuoteRefused:
             return found
         return better if better is not None and better.net.net_wei > found.net.net_wei else found

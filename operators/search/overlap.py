@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import Generic, NamedTuple, TypeVar
 
 from operators.pools.base import Pool, QuoteRefused
 from operators.search.net import Net, Terms, net_of
-from operators.search.sizing import Curves, Directed, Sized, Trade, best_size, gross_bound, polished, trade
+from operators.search.sizing import Curves, Directed, Trade, best_size, gross_bound, polished, trade
 
 T = TypeVar("T")
 
@@ -63,17 +64,20 @@ def best_set(
     discover: Discover | None = None,
     rounds: int = ROUNDS,
     refill: bool = False,
+    sized: Mapping[Legs, Trade] | None = None,
 ) -> BestSet:
     """At most `limit` routes that together earn the most that is found; each earns more than `terms.floor_wei` after its gas.
 
     `pool_of` gives the states before any of them. `rounds`: of sizing together, 0 for taking the best and no more; `refill`: whether routes are also
-    left out and replaced, which costs most and wins the last parts. `discover`, if given, is told the new states after each route that is taken, and names further
+    left out and replaced, which costs most and wins the last parts. `sized`: what is known of some of the routes already, each traded at its best size on the
+    states before any. `discover`, if given, is told the new states after each route that is taken, and names further
     routes to look at. Routes with a pool that is unknown, untradable or in the route twice are passed over. The order of `routes` makes no
     difference. Raises `ValueError` for a `limit` below 1.
     """
     if limit < 1:
         raise ValueError(f"limit must be at least 1, not {limit}")
     event = _Event(pool_of, terms)
+    event.know(sized or {})
     search = _Greedy(_Market(event))
     taken = _taken(search, routes, limit, discover)
     together = _together(taken, search.known if refill else (), event, rounds)
@@ -89,6 +93,12 @@ class _Event:
         self._bounds: dict[Legs, _Known[int | None]] = {}
         self._sizes: dict[Legs, _Known[Taken | None]] = {}
 
+    def know(self, sized: Mapping[Legs, Trade]) -> None:
+        """What routes are at their best size on the states before any."""
+        for legs, done in sized.items():
+            route = [hop.hop for hop in done.hops]
+            self._sizes.setdefault(legs, _Known()).of(route, partial(self._taken, legs, done))
+
     def bound(self, legs: Legs, route: Sequence[Directed]) -> int | None:
         """An upper bound of the gross of a route, in base units of its anchor; None where there is none without quotes."""
         position = self.terms.max_position[legs[0][1]]
@@ -101,9 +111,7 @@ class _Event:
 
     def polished(self, taken: Taken, route: Sequence[Directed]) -> Taken:
         """A route sized on these states, with what floors took of it won back in part."""
-        amounts = tuple(hop.amount_out for hop in taken.trade.hops)
-        sized = Sized(taken.trade.amount_in, amounts, taken.trade.gross)
-        better = polished(route, sized, self.terms.max_position[taken.trade.anchor], self._curves)
+        better = polished(route, taken.trade.sized, self.terms.max_position[taken.trade.anchor], self._curves)
         return self.trade(taken.legs, route, better.amount_in) or taken
 
     def _size(self, legs: Legs, route: Sequence[Directed]) -> Taken | None:
@@ -121,6 +129,9 @@ class _Event:
             done = trade(route, amount_in)
         except QuoteRefused:
             return None
+        return self._taken(legs, done)
+
+    def _taken(self, legs: Legs, done: Trade) -> Taken | None:
         net = net_of(done, self.terms)
         return Taken(legs, done, net) if net.net > 0 and net.net_wei > max(0, self.terms.floor_wei) else None
 

@@ -54,6 +54,11 @@ class Trade(NamedTuple):
         """The token that the route starts and ends in."""
         return self.hops[0].hop.token_in
 
+    @property
+    def sized(self) -> Sized:
+        """The amounts alone."""
+        return Sized(self.amount_in, tuple(hop.amount_out for hop in self.hops), self.gross)
+
 
 def best_size(
     route: Sequence[Directed], max_position: int, curves: Curves | None = None, floor: int = 0

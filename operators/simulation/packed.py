@@ -8,6 +8,7 @@ exist, 2 slots that are not listed hold zero. A state has exactly one packed for
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -18,6 +19,9 @@ from schemas.witness import AccountState
 _MAGIC = b"SLWT\x01"
 _ABSENT, _COMPLETE = 1, 2
 _SLOT = 64
+#: Bytes of an account before its slots.
+_ACCOUNT = 97
+_U32, _U64 = struct.Struct(">I"), struct.Struct(">Q")
 
 
 class BadPackedWitness(ValueError):
@@ -112,23 +116,27 @@ def unpack(packed: bytes) -> Witness:
     return witness
 
 
-def nonce_in(packed: bytes, address: bytes) -> int | None:
-    """The nonce of one account of a packed witness, nothing else being looked at; None where it is not in there. Raises `BadPackedWitness`."""
-    reader = _Reader(packed)
-    if reader.take(len(_MAGIC)) != _MAGIC:
+def nonces_in(packed: bytes) -> dict[bytes, int]:
+    """The accounts of a packed witness with their nonces, nothing else being looked at. Raises `BadPackedWitness`."""
+    if not packed.startswith(_MAGIC):
         raise BadPackedWitness("this is no packed witness of version 1")
-    for _ in range(reader.count(36)):
-        reader.skip(32)
-        reader.skip(reader.count(1))
-    for _ in range(reader.count(21)):
-        head = reader.take(21)
-        absent = head[20] == _ABSENT
-        if head.startswith(address):
-            return 0 if absent else int.from_bytes(reader.take(8), "big")
-        if not absent:
-            reader.skip(72)
-            reader.skip(_SLOT * reader.count(_SLOT))
-    return None
+    found: dict[bytes, int] = {}
+    at = len(_MAGIC) + 4
+    try:
+        for _ in range(*_U32.unpack_from(packed, at - 4)):
+            at += 36 + _U32.unpack_from(packed, at + 32)[0]
+        at += 4
+        for _ in range(*_U32.unpack_from(packed, at - 4)):
+            address = packed[at : at + 20]
+            if packed[at + 20] == _ABSENT:
+                found[address] = 0
+                at += 21
+            else:
+                (found[address],) = _U64.unpack_from(packed, at + 21)
+                at += _ACCOUNT + _SLOT * _U32.unpack_from(packed, at + _ACCOUNT - 4)[0]
+    except (struct.error, IndexError):
+        raise BadPackedWitness(f"truncated: something is missing behind {len(packed)} bytes") from None
+    return found
 
 
 def _pack_account(parts: list[bytes], address: bytes, view: AccountView) -> None:
@@ -180,13 +188,6 @@ class _Reader:
             )
         taken, self._at = self._packed[self._at : end], end
         return taken
-
-    def skip(self, size: int) -> None:
-        self._at += size
-        if self._at > len(self._packed):
-            raise BadPackedWitness(
-                f"truncated: the end is at {len(self._packed)}, {self._at - len(self._packed)} bytes early"
-            )
 
     def count(self, least: int) -> int:
         at, number = self._at, int.from_bytes(self.take(4), "big")

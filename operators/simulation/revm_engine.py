@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from operators.simulation.checks import check_needs
 from operators.simulation.effects import Effects
 from operators.simulation.engine import Case, Execution, Refusal, UnknownAccounts
+from operators.simulation.hashes import Codes
 from operators.simulation.model import BlockEnv, Needs, Transaction, Witness
 from operators.simulation.packed import PackedState, unpacked
 from operators.simulation.reporting import each_with_balances, in_order_with_balances
@@ -70,7 +70,6 @@ class RevmEngine:
         self.at_once = threads
         self._budget = sluice_evm.Budget(**(budget or Budget())._asdict())
         self._codes = sluice_evm.CodeStore()
-        self._seen_codes: tuple[Mapping[bytes, bytes], int] = ({}, 0)
         self._seen_block: tuple[BlockEnv, sluice_evm.Block | Verdict] | None = None
 
     def execute(
@@ -240,11 +239,17 @@ class RevmEngine:
 
     def _state(self, state: Witness | PackedState) -> sluice_evm.Witness | Verdict:
         """The state as the extension takes it, or why it is none."""
+        if len(self._codes) > _MOST_CODES:
+            self._codes.clear()
         if isinstance(state, Witness):
             return self._witness(state)
-        self._know(state.codes)
         try:
             layers = [sluice_evm.Witness.parse(packed, self._codes) for packed in state.layers]
+            # Of the thousands of codes that a market knows the engine analyses those that it runs.
+            missing = {code_hash for layer in layers for code_hash in layer.missing_codes()}
+            if fresh := sorted(missing & state.codes.keys()):
+                self._learn(state.codes, fresh)
+                layers = [sluice_evm.Witness.parse(packed, self._codes) for packed in state.layers]
         except sluice_evm.WitnessError as error:
             return refused(Refusal.BAD_WITNESS, str(error))
         below, *above = layers or [sluice_evm.Witness.of_views({}, self._codes)]
@@ -263,23 +268,14 @@ class RevmEngine:
         return check_needs(unpacked(state), needs) if needs else None
 
     def _witness(self, witness: Witness) -> sluice_evm.Witness:
-        self._know(witness.codes)
+        self._learn(witness.codes, [code_hash for code_hash in witness.codes if code_hash not in self._codes])
         return sluice_evm.Witness.of_views(witness.accounts, self._codes)
 
-    def _know(self, codes: Mapping[bytes, bytes]) -> None:
-        seen, count = self._seen_codes
-        # Codes go by their hash: a dictionary that was seen and has not grown holds nothing new.
-        if seen is codes and count == len(codes):
-            return
-        fresh = len(codes) - count if seen is codes else len(codes)
-        if len(self._codes) > _MOST_CODES:
-            self._codes.clear()
-            fresh = len(codes)
-        # The last to come stand at the end: a market that knows thousands of codes learns one or two with a transaction.
-        for code_hash in islice(codes, len(codes) - fresh, None):
-            if code_hash not in self._codes:
-                self._codes.add_checked(code_hash, codes[code_hash])
-        self._seen_codes = (codes, len(codes))
+    def _learn(self, codes: Mapping[bytes, bytes], hashes: Iterable[bytes]) -> None:
+        # Codes that were hashed by the one who keeps them need not be hashed again.
+        add = self._codes.add_known if isinstance(codes, Codes) else self._codes.add_checked
+        for code_hash in hashes:
+            add(code_hash, codes[code_hash])
 
     def _verdict(self, native: sluice_evm.Verdict, tx_index: int, first_log: int, touched: bool = False) -> Verdict:
         kind, reason, detail, output = (

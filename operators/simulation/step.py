@@ -1,7 +1,7 @@
 """The Bytewax step of simulation: candidates over a fixed set of shards, so that processes share the work.
 
-A shard answers every event with one message, so the order in which workers finish cannot be seen downstream. A candidate whose turn comes
-after the event's deadline is refused as late (`operators.deadline`).
+A shard with a share of an event's candidates answers it with one message, the others are not asked; so the order in which workers finish cannot
+be seen downstream. A candidate whose turn comes after the event's deadline is refused as late (`operators.deadline`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import bytewax.operators as op
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from operators.deadline import LATE, LATE_DETAIL, NO_DEADLINE, Allowance, Deadline, is_late
-from operators.market.messages import Candidate, SimulationInput
+from operators.market.messages import Candidate, EventSummary, SimulationInput
 from operators.market.step import Reaction
 from operators.simulation.access_lists import TOUCHED, Executed, cheapest
 from operators.simulation.engine import Case, Engine
@@ -34,8 +34,6 @@ def simulate(
 ) -> SimulationOutput:
     """Execute each candidate on its own fresh witness, best first, until the deadline; then those that may be chosen with an access list, which
     they keep if they cost less."""
-    if not message.candidates:
-        return SimulationOutput(message.seq, message.shard, ())  # of most events every shard
     verdicts: dict[int, Verdict] = {}
     begun: dict[int, Case] = {}
     for first in range(0, len(message.candidates), engine.at_once):
@@ -66,10 +64,6 @@ def _refusal(candidate: Candidate, allowance: Allowance, deadline: Deadline) -> 
     return None
 
 
-def _case(candidate: Candidate) -> Case:
-    return Case(candidate.witness, candidate.env, candidate.transaction, candidate.needs)
-
-
 class _Logic(StatefulBatchLogic[SimulationInput, SimulationOutput, tuple[()]]):
     def __init__(self, engine: Engine, deadline: Deadline, access_lists: bool) -> None:
         self._engine = engine
@@ -85,15 +79,21 @@ class _Logic(StatefulBatchLogic[SimulationInput, SimulationOutput, tuple[()]]):
 
 
 def split(reaction: Reaction, shards: int) -> Iterable[tuple[str, SimulationInput]]:
-    """Deal an event's candidates over the simulation shards, one message each."""
-    dealt: list[list[Candidate]] = [[] for _ in range(shards)]
+    """Deal an event's candidates over the simulation shards, a message to each that gets some: of most events none."""
+    dealt: dict[int, list[Candidate]] = {}
     for candidate in reaction.candidates:
-        dealt[candidate.index % shards].append(candidate)
-    for shard in range(shards):
-        candidates, routes = tuple(dealt[shard]), reaction.summary.routes
+        dealt.setdefault(candidate.index % shards, []).append(candidate)
+    routes = reaction.summary.routes
+    for shard in sorted(dealt):
+        candidates = tuple(dealt[shard])
         gross_wei = tuple(routes[candidate.index].gross_wei for candidate in candidates)
         message = SimulationInput(reaction.summary.seq, shard, candidates, gross_wei, reaction.allowance)
         yield f"{shard:03d}", message
+
+
+def answers_to(event: EventSummary, shards: int) -> int:
+    """How many simulation shards answer an event: those that `split` has something for."""
+    return len({route.index % shards for route in event.routes})
 
 
 def simulation(

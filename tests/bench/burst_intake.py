@@ -116,6 +116,8 @@ class Intake:
         self._loop = asyncio.new_event_loop()
         self._feeds.wake, self._feeds.head_came = asyncio.Event(), asyncio.Event()
         self.node.connect()
+        # The thread that records are written in, which one that has run for long has.
+        self._run(asyncio.to_thread(bool))
 
     @property
     def state(self) -> LogState:

@@ -6,16 +6,13 @@ So each repetition begins in the same state and ends with its processes. What li
 from __future__ import annotations
 
 import fcntl
-import gc
-import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkProcess
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -26,16 +23,13 @@ from schemas.pending import PendingRecord
 from tests.bench.burst_intake import Intake, Shares, Written, now
 from tests.bench.burst_search import Done, SearchSide, Signed
 from tests.bench.burst_world import BurstWorld
+from tests.bench.forked import FORK, Child, answer_of, at_home, received
 
-_FORK = multiprocessing.get_context("fork")
-_SECONDS = 120
 _GO = b"go"
 #: Topics of the records that events of a burst begin with.
 _HEADS = frozenset((BlockRecord.TOPIC, PendingRecord.TOPIC))
 #: Bytes that a pipe holds: the most that anybody may ask for.
 _PIPE = int(Path("/proc/sys/fs/pipe-max-size").read_text())
-#: Bytes that a process has at hand for what it works on, and of each piece of them.
-_ROOM, _PIECE = 32 << 20, 32 << 10
 
 
 class Burst(NamedTuple):
@@ -101,57 +95,53 @@ class Run(NamedTuple):
 def ask_once(world: BurstWorld, burst: Burst) -> tuple[float, float]:
     """Have the node's answers to everything the sequencer will ask, without a change of the sequencer itself. Seconds that it took for the block
     and for the pending transactions, nearly all of them the node's own."""
-    ours, theirs = _FORK.Pipe(duplex=False)
-    with _Child(_ask, world.intake, burst, theirs):
-        answers, seconds = _received(ours)
+    answers, seconds = answer_of(_ask, world.intake, burst)
     world.intake.node.answers.update(answers)
     block, pending = seconds
     return block, pending
 
 
-def _ask(intake: Intake, burst: Burst, told: Connection) -> None:
+def _ask(intake: Intake, burst: Burst) -> tuple[dict[bytes, bytes], tuple[float, float]]:
     intake.move_in()
     intake.pen.hand_on = lambda group: None
     began = time.perf_counter()
     intake.take_head(burst.head)
     between = time.perf_counter()
     intake.take_pending(burst.pending)
-    told.send((intake.node.answers, (between - began, time.perf_counter() - between)))
+    return intake.node.answers, (between - began, time.perf_counter() - between)
 
 
 def written(world: BurstWorld, burst: Burst) -> list[Written]:
     """What the sequencer writes of the burst, without a change of the sequencer itself."""
-    ours, theirs = _FORK.Pipe(duplex=False)
-    with _Child(_write, world.intake, burst, theirs):
-        groups: list[Written] = _received(ours)
-        return groups
+    groups: list[Written] = answer_of(_write, world.intake, burst)
+    return groups
 
 
-def _write(intake: Intake, burst: Burst, told: Connection) -> None:
+def _write(intake: Intake, burst: Burst) -> list[Written]:
     groups: list[Written] = []
     intake.move_in()
     intake.pen.hand_on = groups.append
     intake.take_head(burst.head)
     intake.take_pending(burst.pending)
-    told.send(groups)
+    return groups
 
 
 def run(world: BurstWorld, burst: Burst) -> Run:
     """One repetition."""
-    log_out, log_in = _FORK.Pipe(duplex=False)
+    log_out, log_in = FORK.Pipe(duplex=False)
     # A writer of Kafka does not wait for its readers.
     fcntl.fcntl(log_in.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
-    intake_ours, intake_theirs = _FORK.Pipe()
-    search_ours, search_theirs = _FORK.Pipe()
+    intake_ours, intake_theirs = FORK.Pipe()
+    search_ours, search_theirs = FORK.Pipe()
     with (
-        _Child(_intake, world.intake, burst, log_in, intake_theirs),
-        _Child(_search, world.search, len(burst.pending) + 1, log_out, search_theirs),
+        Child(_intake, world.intake, burst, log_in, intake_theirs),
+        Child(_search, world.search, len(burst.pending) + 1, log_out, search_theirs),
     ):
         for pipe in (intake_ours, search_ours):
-            _received(pipe)
+            received(pipe)
         intake_ours.send_bytes(_GO)
-        began, shares, groups, block_written, all_written = _received(intake_ours)
-        events = _received(search_ours)
+        began, shares, groups, block_written, all_written = received(intake_ours)
+        events = received(search_ours)
     return Run(
         shares,
         groups,
@@ -171,7 +161,7 @@ def _intake(intake: Intake, burst: Burst, log: Connection, told: Connection) -> 
 
     intake.move_in()
     intake.pen.hand_on = hand_on
-    _at_home()
+    at_home()
     told.send(None)
     told.recv_bytes()
     began, began_s = time.perf_counter(), now()
@@ -182,7 +172,7 @@ def _intake(intake: Intake, burst: Burst, log: Connection, told: Connection) -> 
 
 
 def _search(search: SearchSide, count: int, log: Connection, told: Connection) -> None:
-    _at_home()
+    at_home()
     told.send(None)
     found: list[tuple[Done, float]] = []
     decode = msgspec.msgpack.Decoder(Written)
@@ -205,30 +195,3 @@ def _noted(done: Done, ended: float, moved: bool) -> OneEvent:
         opportunities=done.decided.opportunities,
         signed=done.signed,
     )
-
-
-def _at_home() -> None:
-    # A forked process copies each page when it is first written to, and gets new ones when it first needs more; one that has run for long has
-    # its own.
-    gc.collect()
-    _ = [bytearray(_PIECE) for _ in range(_ROOM // _PIECE)]
-
-
-class _Child:
-    """A forked process around a body; ends with it, and with this process."""
-
-    def __init__(self, work: Callable[..., None], *arguments: Any) -> None:
-        self._process: ForkProcess = _FORK.Process(target=work, args=arguments, daemon=True)
-
-    def __enter__(self) -> None:
-        self._process.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.join()
-
-
-def _received(pipe: Connection) -> Any:
-    if not pipe.poll(_SECONDS):
-        raise TimeoutError(f"a process of the benchmark did not answer within {_SECONDS} s")
-    return pipe.recv()

@@ -15,11 +15,11 @@ from typing import Any
 Bend = Callable[[str, list[Any], dict[str, Any]], dict[str, Any]]
 
 
-def without(prefix: str) -> Bend:
-    """A node that lacks all methods of a namespace."""
+def without(*prefixes: str) -> Bend:
+    """A node that lacks all methods of namespaces, or single ones."""
 
     def bend(method: str, params: list[Any], answer: dict[str, Any]) -> dict[str, Any]:
-        if not method.startswith(prefix):
+        if not method.startswith(prefixes):
             return answer
         return {
             "jsonrpc": "2.0",

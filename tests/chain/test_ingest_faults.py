@@ -7,10 +7,12 @@ import time
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from flows.ingest import IngestStopped, session
 from infra.devnet.devnet import Devnet
 from infra.devnet.node import to_hex
+from infra.ingest import call_reads
 from infra.kafka.broker import LocalBroker
 from operators.ingest.untraced import TRY_EVERY
 from operators.pools.records import pool_of
@@ -32,10 +34,10 @@ def behind(rig: Rig, proxy: BendingProxy) -> Rig:
     return rig
 
 
-def test_a_node_without_tracing_serves_what_it_can_and_all_when_it_traces_again(
+def test_a_node_without_tracing_and_lists_serves_what_it_can_and_all_when_it_traces_again(
     devnet: Devnet, kafka: KafkaConfig
 ) -> None:
-    with BendingProxy(devnet.anvil.http_url, without("debug_")) as proxy:
+    with BendingProxy(devnet.anvil.http_url, without("debug_", "eth_createAccessList")) as proxy:
         rig = behind(Rig(devnet, kafka), proxy)
         with rig.started() as running:
             rig.send_as_owner(rig.executor, b"\x01\x02\x03\x04")
@@ -66,6 +68,39 @@ def test_a_node_without_tracing_serves_what_it_can_and_all_when_it_traces_again(
     assert to_hex(told[-1].slots[32:64]) == slot
     balance = int(rig.node.call("eth_getBalance", to_hex(rig.owner.address), at), 16)
     assert int.from_bytes(accounts[rig.owner.address].balance, "big") == balance
+
+
+def test_a_node_without_tracing_tells_by_access_lists_what_transactions_and_pools_read(
+    devnet: Devnet, kafka: KafkaConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call_reads, "AGAIN_S", 0.1)
+    pools = len(devnet.market.pairs)
+    with BendingProxy(devnet.anvil.http_url, without("debug_")) as proxy:
+        rig = behind(Rig(devnet, kafka), proxy)
+        with rig.started() as running:
+            # It regains its traces, and loses them again.
+            for source, bend in (("list", proxy.bend), ("trace", None), ("list", proxy.bend)):
+                proxy.bend = bend
+                time.sleep(0.2)
+                told, known = told_by(source), rig.events()[-1].seq
+                rig.traffic()
+                wait_until("a witness", lambda known=known: witnessed_after(rig, known))
+                assert told_by(source) > told
+                rig.block(traffic=False)
+                rig.caught_up(running)
+    events = rig.events()
+    rig.assert_is_chain(events)
+    admitted = [p for e in events if (p := e.part(PoolRecord)) is not None]
+    assert len(admitted) == pools and {p.refusal for p in admitted} == {""} and all(p.needs for p in admitted)
+
+
+def told_by(source: str) -> float:
+    return REGISTRY.get_sample_value("sluice_ingest_reads_told_total", {"source": source}) or 0.0
+
+
+def witnessed_after(rig: Rig, seq: int) -> bool:
+    """Whether a pending transaction was told with what it reads since then."""
+    return any(e.kind is EventKind.PENDING and e.seq > seq and e.part(WitnessRecord) for e in rig.events())
 
 
 def traces_again(rig: Rig, pools: int) -> None:

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, TestingSource, cluster_main, run_main
+from prometheus_client import REGISTRY
 
 import schemas.blocks
 import schemas.logs
@@ -22,7 +24,10 @@ import schemas.pending
 import schemas.pools
 import schemas.witness
 from flows.search import build
+from infra.runtime.search_metrics import DecisionCounter
 from operators.graph.codes import CODE_SHARDS
+from operators.market import react
+from operators.overlay.pending import Overlay, simulate_sequence
 from operators.simulation.hashes import keccak
 from operators.simulation.packed import pack_states
 from schemas.blocks import BlockOp, BlockRecord
@@ -190,6 +195,24 @@ def test_every_event_has_one_decision_and_some_found_something() -> None:
     assert reasons and all(reason.startswith("refused:missing_") for reason in reasons), reasons
 
 
+def test_each_decision_is_counted_with_its_witnesses() -> None:
+    def counted(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(name, labels) or 0.0
+
+    kinds = ("complete", "missing")
+    before = [counted("sluice_witnesses_total", result=kind) for kind in kinds]
+    out: list[tuple[str, Record]] = []
+    source = TestingSource(events_with_codes(1))
+    run_main(build(CONFIG, source, sink(out), TestingSink([]), count=DecisionCounter()))
+    found = decisions(out)
+    complete, missing = (counted("sluice_witnesses_total", result=k) - b for k, b in zip(kinds, before, strict=True))
+    missed = [each for d in found for each in d.rejected if each.reason.startswith("refused:missing_")]
+    assert complete + missing == sum(d.considered for d in found) > 0
+    assert missing == sum(each.count for each in missed)
+    assert 0 <= counted("sluice_witness_hit_rate") <= 1
+    assert all(counted("sluice_rejected_total", reason=each.reason) for each in missed)
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
 def test_batches_make_no_difference(batch_size: int) -> None:
     out: list[tuple[str, Record]] = []
@@ -220,6 +243,8 @@ def test_the_keys_of_saved_state_are_a_fixed_set(tmp_path: Path) -> None:
         run_main(flow, epoch_interval=timedelta(0), recovery_config=RecoveryConfig(folder))
         with closing(sqlite3.connect(folder / "part-0.sqlite3")) as store:
             counts.append(dict(store.execute("SELECT step_id, count(DISTINCT state_key) FROM snaps GROUP BY step_id")))
+    # The simulation's are there as soon as there was something for them, and hold nothing.
+    assert counts[1].pop("search.simulate") == CONFIG.search.simulation_shards
     assert counts[0] == counts[1]
     assert counts[1]["search.graph_state"] == CONFIG.search.shards
     assert counts[1]["search.graph_state_codes"] == CODE_SHARDS
@@ -245,6 +270,24 @@ def test_crashes_make_no_difference(seed: int, make: Callable[[int], list[Event]
     # A code that got lost would be missed by name.
     missed = any(reason.startswith("refused:missing_") for reason in rejected(by_seq.values()))
     assert missed == (make is events)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_reads_no_pool_is_not_executed_and_would_change_nothing(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = []
+
+    def counted(*arguments: Any) -> Overlay:
+        alone.extend([1] * (len(arguments[-1]) == 1))
+        return simulate_sequence(*arguments)
+
+    monkeypatch.setattr(react, "simulate_sequence", counted)
+    found = undisturbed(seed, events_with_pending)
+    assert not alone
+    monkeypatch.setattr(react, "reads_a_pool", lambda *_: True)
+    assert undisturbed(seed, events_with_pending) == found
+    assert alone
 
 
 def test_pending_transactions_are_followed_in_order_of_their_nonces() -> None:

@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 
 from infra.chain.answers import HeaderAnswer, ReceiptAnswer
-from infra.chain.blocks import Header, check_receipts, decode_header, logs_of
+from infra.chain.blocks import Header, decode_header
 from infra.chain.keccak import EMPTY_CODE_HASH
 from infra.chain.prestate import State
+from infra.chain.receipts import check_receipts
 from infra.ingest.block_events import BlockFacts, block_record, block_records, revert_record
 from infra.kafka.transactional import TransactionalWriter
 from operators.ingest.drafts import Draft, stamp
@@ -70,7 +71,7 @@ class RecordedChain:
         mined = check_receipts(header, msgspec.convert(receipts, list[ReceiptAnswer]))
         owner = AccountState(self._config.executor.owner, number, (10**19).to_bytes(32, "big"), EMPTY_CODE_HASH, b"")
         facts = BlockFacts(header, mined, (), State((owner,), {}))
-        logs = tuple(log for log in logs_of(mined, self._sources, self._sources.topics) if self._sources.wants(log))
+        logs = tuple(log for log in mined.logs_of(self._sources, self._sources.topics) if self._sources.wants(log))
         return block_records(self._chain, facts, logs, 1)
 
     def _record(self, number: int) -> BlockRecord:

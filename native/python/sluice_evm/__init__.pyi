@@ -1,5 +1,5 @@
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, final
+from collections.abc import Container, Iterable, Sequence
+from typing import Any, Final, TypeAlias, final
 
 #: The version of this package.
 VERSION: Final[str]
@@ -33,6 +33,9 @@ class CodeStore:
 
     def add_checked(self, code_hash: bytes, code: bytes) -> None:
         """Make a code known under the hash it is said to have. Raises `WitnessError` if it has another."""
+
+    def add_known(self, code_hash: bytes, code: bytes) -> None:
+        """Make a code known under the hash that the caller has computed himself."""
 
     def __contains__(self, key: bytes, /) -> bool: ...
     def __len__(self) -> int: ...
@@ -68,6 +71,9 @@ class Witness:
 
     def codes(self) -> dict[bytes, bytes]:
         """The known codes of this witness's accounts, by hash."""
+
+    def missing_codes(self) -> list[bytes]:
+        """The hashes of codes that accounts of this witness have and that are not known, each once."""
 
     def slot(self, address: bytes, key: bytes) -> bytes | None:
         """The value of a slot; None where it is unknown."""
@@ -202,6 +208,86 @@ class Execution:
     def changes(self) -> Witness:
         """To be layered over the witness: the changes of the transactions before the first refused one."""
 
+@final
+class Prestate:
+    """What one execution read, as geth's `prestateTracer` tells it: accounts, whole."""
+
+    def pack(self, sender: bytes, nonce: int) -> tuple[bytes, dict[bytes, bytes]]:
+        """The packed witness without codes, in which `sender`, if it is there, has this nonce; and the codes by hash, the empty
+        one among them. Raises `WitnessError` for what is no address and no nonce."""
+
+    def accounts(self) -> dict[bytes, tuple[int, int, bytes, dict[bytes, bytes]]]:
+        """(nonce, balance in wei, code, slots) by address, ascending; what the node left out is zero."""
+
+@final
+class BlockDiffs:
+    """What each transaction of a block changed (`prestateTracer` with `diffMode`)."""
+
+    def __len__(self) -> int:
+        """The number of transactions."""
+
+    def hashes(self) -> list[bytes | None]:
+        """The hash of each transaction; None where the node did not name it."""
+
+    def touched(self) -> list[bytes]:
+        """The addresses of all accounts that some transaction changed, or merely touched, ascending."""
+
+    def changes(
+        self, kept: dict[bytes, frozenset[bytes] | None]
+    ) -> tuple[dict[bytes, tuple[int | None, int | None, bytes | None, dict[bytes, bytes]]], list[bytes]]:
+        """What is new after the block in each account of `kept`, of whose slots those named are told (None: all): (nonce, balance in
+        wei, code, slots) by address, None for what is not new. And the accounts that were in a `pre` without a `post`."""
+
+    def balances(self, account: bytes) -> list[tuple[int | None, int | None]]:
+        """An account's balance in wei for each transaction: before it, where the account is in its `pre`, and after it, where its `post`
+        tells one."""
+
+#: Emitter; topics, at most four; data; the place of its transaction in the block; its own place in the block.
+ReceiptLog: TypeAlias = tuple[bytes, tuple[bytes, ...], bytes, int, int]
+
+@final
+class BlockReceipts:
+    """The receipts of a block (`eth_getBlockReceipts`) and their logs, each checked to be in its place."""
+
+    @staticmethod
+    def read(body: bytes, block_hash: bytes, gas_used: int, tx_hashes: tuple[bytes, ...]) -> BlockReceipts | None:
+        """From the bytes of a JSON-RPC body; None where they are not plainly the receipts of just this block, of these transactions in
+        this order, adding up to this gas: this says nothing of what is wrong. Raises `BlockError` for what is no hash and no gas."""
+
+    def __len__(self) -> int:
+        """The number of transactions."""
+
+    def columns(self) -> tuple[list[bytes], list[bytes], list[int], list[int], list[int]]:
+        """Of all transactions in order: sender; recipient, empty for a creation; status, 1 or 0; gas used; wei per gas, 0 where the node
+        does not say."""
+
+    def logs_of(self, emitters: Container[bytes], first_topics: Container[bytes] | None = None) -> list[ReceiptLog]:
+        """The logs of these emitters in the block's order; with `first_topics`, those that begin with one of them. Each container is asked
+        once about a value."""
+
+    def logs(self, transaction: int) -> list[ReceiptLog]:
+        """All logs of the transaction at this place, in order; none where there is no such transaction."""
+
+@final
+class TraceReader:
+    """Reads what nodes tell of executions, from the bytes of a JSON-RPC body.
+
+    It takes what is plainly well formed. None for anything else says only that: not that it is wrong, nor why.
+    Codes that came before are known again by their text; the memory for that is bounded.
+    """
+
+    def __new__(cls) -> TraceReader: ...
+    def prestate(self, body: bytes) -> Prestate | None:
+        """The answer to a single request with `prestateTracer`."""
+
+    def prestates(self, body: bytes, count: int) -> tuple[list[Prestate | None], list[bytes]] | None:
+        """The answers to a batch of `count` such requests with the ids from 0 on, each in its place; and the bytes of those that
+        are in any way unusual. What is missing in its place need not be among them, and they need not be JSON."""
+
+    @staticmethod
+    def block_diffs(body: bytes) -> BlockDiffs | None:
+        """The answer to `debug_traceBlockByHash` with `prestateTracer` in `diffMode`."""
+
 def execute(
     witness: Witness, block: Block, txs: list[Transaction], *, absent: bool = False, budget: Budget | None = None
 ) -> Execution:
@@ -230,3 +316,34 @@ def execute_cases(
     budget: Budget | None = None,
 ) -> list[Verdict]:
     """Run each transaction on the witness and in the block that come with it: `execute_each` where they do not share one."""
+
+#: Digest that was signed; r, s and parity (0 or 1) in 65 bytes; chain, None where the signature holds on all; hash; type; nonce; recipient, empty for a
+#: creation; wei; gas limit; fees in wei per gas, at most and for the builder, both the gas price in types 0 and 1; data; (address, keys) of the access list.
+SignedFields: TypeAlias = tuple[
+    bytes,
+    bytes,
+    int | None,
+    bytes,
+    int,
+    int,
+    bytes,
+    int,
+    int,
+    int,
+    int,
+    bytes,
+    tuple[tuple[bytes, tuple[bytes, ...]], ...],
+]
+
+def read_signed(raw: bytes) -> SignedFields | None:
+    """The fields of a signed transaction of types 0 to 2, and what was signed.
+
+    None where the bytes are not plainly in the protocol's one form, a number is out of range or s in the upper half: this says
+    nothing of what is wrong. That the signature is anybody's is not looked at.
+    """
+
+def signed_bytes(object: bytes) -> tuple[bytes, bytes] | None:
+    """The hash that a transaction object of JSON-RPC says it has, and the signed bytes that its fields make and that have this hash.
+
+    None where they have another one, for types above 2, and where anything is missing or not as nodes write it.
+    """

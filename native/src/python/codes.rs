@@ -31,6 +31,12 @@ impl PyCodeStore {
         Ok(())
     }
 
+    /// Make a code known under the hash that the caller has computed himself.
+    fn add_known(&self, code_hash: &Bound<'_, PyAny>, code: &[u8]) -> PyResult<()> {
+        self.codes.add_known(WITNESS.hash(code_hash, "the code hash")?, code);
+        Ok(())
+    }
+
     fn __contains__(&self, code_hash: &Bound<'_, PyAny>) -> PyResult<bool> {
         Ok(self.codes.get(&WITNESS.hash(code_hash, "the code hash")?).is_some())
     }

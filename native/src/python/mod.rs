@@ -4,7 +4,10 @@ mod arguments;
 mod block;
 mod codes;
 mod errors;
+mod receipts;
 mod run;
+mod signed;
+mod traces;
 mod transaction;
 mod verdict;
 mod witness;
@@ -20,7 +23,13 @@ mod _native {
     #[pymodule_export]
     use super::errors::{BlockError, ForkError, InputError, TransactionError, WitnessError};
     #[pymodule_export]
+    use super::receipts::PyBlockReceipts;
+    #[pymodule_export]
     use super::run::{PyBudget, PyExecution, execute, execute_cases, execute_each};
+    #[pymodule_export]
+    use super::signed::{read_signed, signed_bytes};
+    #[pymodule_export]
+    use super::traces::{PyBlockDiffs, PyPrestate, PyTraceReader};
     #[pymodule_export]
     use super::transaction::PyTransaction;
     #[pymodule_export]

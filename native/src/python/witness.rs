@@ -1,6 +1,8 @@
+use std::collections::BTreeSet;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
-use revm::primitives::{KECCAK_EMPTY, U256};
+use revm::primitives::{B256, KECCAK_EMPTY, U256};
 use revm::state::AccountInfo;
 
 use super::arguments::Arguments;
@@ -96,6 +98,14 @@ impl PyWitness {
             }
         }
         Ok(codes)
+    }
+
+    /// The hashes of codes that accounts of this witness have and that are not known, each once.
+    fn missing_codes<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        let accounts = self.witness.layers().iter().flat_map(|layer| layer.accounts());
+        let missing = accounts.filter(|(_, account)| account.info.code.is_none());
+        let hashes: BTreeSet<B256> = missing.map(|(_, account)| account.info.code_hash).collect();
+        hashes.iter().map(|hash| PyBytes::new(py, hash.as_slice())).collect()
     }
 
     /// The value of a slot; None where it is unknown.

@@ -7,5 +7,7 @@ mod common;
 mod fuzz;
 mod missing_state;
 mod packed_form;
+mod receipts;
+mod signed;
 mod system_calls;
 mod transactions;

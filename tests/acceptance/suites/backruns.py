@@ -29,7 +29,7 @@ from infra.devnet.genesis import UnplayableBlock
 from infra.ingest.pending_events import pending_record
 from infra.toolchain.paths import ToolMissing
 from operators.market.react import NotEncodable
-from operators.overlay.pending import Overlay, simulate_pending
+from operators.overlay.pending import Overlay, reads_a_pool, simulate_pending
 from operators.search.find import Found
 from operators.simulation.model import Transaction, Witness
 from operators.simulation.packed import pack
@@ -156,6 +156,8 @@ class _Targets:
                 self._mined(step, pending.raw, candidate, node)
 
     def _overlay(self, step: Step, pending: PendingRecord) -> Overlay:
+        if not reads_a_pool(step.own.accounts, self._pools.get, self._pools.listeners):
+            self._result.fail(f"{self._name} block {self._block.env.number}: {step.position} moves a pool unread")
         packed = pack(Witness(step.own.accounts, {}))
         witness = WitnessRecord(
             chain=self._block.chain_id, seq=0, part=1, parts=2, block_number=self._block.env.number - 1, block_hash=_HEAD,

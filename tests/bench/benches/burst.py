@@ -91,7 +91,8 @@ def _say_case(result: Result, chain: BurstChain, world: BurstWorld, one: Run) ->
     result.notes += [
         f"The case: {len(pending)} recorded mainnet transactions pending ({blocks}) behind a block of {len(receipts)} recorded ones of 19929064 and 19932703 with "
         f"{logs} logs, on a node that holds the state before these blocks laid together. {world.pools:,} pools in the graph: {world.real} on the node (recorded "
-        "Uniswap V2 and V3 pools, and beside each pair a second one at its price, without which nearly no route would pay), the others made up and at rest.",
+        "Uniswap V2 pairs, and beside each a second one at its price, without which nearly no route would pay; the recordings do not hold enough of the V3 pools' ticks "
+        "to follow those), the others made up and at rest.",
         f"Of the pending, {sum(event.moved for event in pending)} do something to a pool, {sum(event.candidates > 0 for event in pending)} have a route behind them; the block "
         f"has {sum(event.candidates for event in one.events) - sum(event.candidates for event in pending)} routes. {signed} bundles signed. Not followed, or not chosen: "
         + ", ".join(f"{reason} {count}" for reason, count in sorted(refused.items())),

@@ -72,7 +72,9 @@ def test_what_cannot_be_is_refused(fields: dict[str, Any]) -> None:
         read(**fields)
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"hash":5}', b"\xff"])
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"{}", b'{"hash":5}', b"\xff", b'{"hash":"\xff"}', b'{"x":' + b"[" * 10**6]
+)
 def test_what_is_no_hint_is_refused(data: bytes) -> None:
     with pytest.raises(NodeLied, match="malformed"):
         hint_record(1, data, 7)

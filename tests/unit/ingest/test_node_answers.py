@@ -7,10 +7,12 @@ import pytest
 
 from infra.chain import needs, token_facts
 from infra.chain.answers import HeaderAnswer, LogAnswer, Prestate, ReceiptAnswer, TracedAccount, TracedDiff
-from infra.chain.blocks import Header, check_receipts, decode_header, logs_of
+from infra.chain.blocks import Header, decode_header
+from infra.chain.diffs import ToldDiffs, balance_steps
 from infra.chain.errors import LieReason, NodeLied, RpcError
 from infra.chain.keccak import EMPTY_CODE_HASH, keccak
-from infra.chain.prestate import balance_steps, changed_in, decode_prestate, state_of
+from infra.chain.prestate import decode_prestate, state_of
+from infra.chain.receipts import check_receipts
 from operators.ingest import listings
 
 A, B = b"\xaa" * 20, b"\xbb" * 20
@@ -49,7 +51,7 @@ def good() -> list[ReceiptAnswer]:
 
 def test_honest_receipts_are_taken() -> None:
     mined = check_receipts(header(3, 63_000), good())
-    assert [len(m.logs) for m in mined] == [2, 0, 1] and mined[2].logs[0].log_index == 2
+    assert [len(mined.logs(n)) for n in range(3)] == [2, 0, 1] and mined.logs(2)[0].log_index == 2
 
 
 @pytest.mark.parametrize(
@@ -92,13 +94,13 @@ def test_places_and_hashes_may_be_written_otherwise() -> None:
     shouted = with_log(first, 1, log_index="0x01", block_hash=name(HASH).upper().replace("0X", "0x"))
     shouted = msgspec.structs.replace(shouted, transaction_index="0x00")
     unhashed = with_log(third, 0, block_hash=None)
-    assert check_receipts(header(3, 63_000), [shouted, second, unhashed])[2].logs[0].log_index == 2
+    assert check_receipts(header(3, 63_000), [shouted, second, unhashed]).logs(2)[0].log_index == 2
 
 
 def test_what_says_nothing_of_its_place_is_the_first() -> None:
     first, *others = good()
     unplaced = with_log(first, 0, block_hash=None, transaction_index=None, log_index=None)
-    (log,) = check_receipts(header(3, 63_000), [unplaced, *others])[0].logs[:1]
+    (log,) = check_receipts(header(3, 63_000), [unplaced, *others]).logs(0)[:1]
     assert (log.tx_index, log.log_index) == (0, 0)
 
 
@@ -126,7 +128,7 @@ def test_a_log_of_another_place_is_a_lie(at: int, number: int, field: str) -> No
 
 def test_a_block_of_more_logs_than_any_has() -> None:
     count = 10_000
-    logs = check_receipts(header(1, 21_000), [receipt(0, count, 0, 21_000)])[0].logs
+    logs = check_receipts(header(1, 21_000), [receipt(0, count, 0, 21_000)]).logs(0)
     assert [log.log_index for log in logs] == list(range(count))
     twice = with_log(receipt(0, count, 0, 21_000), count - 1, log_index=hex(count - 2))
     with pytest.raises(NodeLied):
@@ -136,26 +138,26 @@ def test_a_block_of_more_logs_than_any_has() -> None:
 def test_the_logs_of_a_contract_in_the_blocks_order() -> None:
     receipts = [with_log(good()[0], 0, address=name(A), data="0x07"), *good()[1:]]
     mined = check_receipts(header(3, 63_000), receipts)
-    assert [(log.tx_index, log.log_index) for log in logs_of(mined, {B})] == [(0, 1), (2, 2)]
-    (mine,) = logs_of(mined, {A})
-    assert (mine.address, mine.topics, mine.data) == (A, (word(1),), b"\x07") and mine == mined[0].logs[0]
+    assert [(log.tx_index, log.log_index) for log in mined.logs_of({B})] == [(0, 1), (2, 2)]
+    (mine,) = mined.logs_of({A})
+    assert (mine.address, mine.topics, mine.data) == (A, (word(1),), b"\x07") and mine == mined.logs(0)[0]
 
 
 @pytest.mark.parametrize("fields", [{"topics": ["0x12"]}, {"topics": [name(word(1))] * 5}, {"data": "0xz"}])
 def test_a_log_without_the_form_of_one_is_a_lie_to_those_who_want_it(fields: dict[str, object]) -> None:
     mined = check_receipts(header(3, 63_000), [with_log(good()[0], 0, address=name(A), **fields), *good()[1:]])
-    assert len(logs_of(mined, {B})) == 2
+    assert len(mined.logs_of({B})) == 2
     with pytest.raises(NodeLied) as lie:
-        logs_of(mined, {A})
+        mined.logs_of({A})
     assert lie.value.reason is LieReason.MALFORMED
     with pytest.raises(NodeLied):
-        _ = mined[0].logs
+        _ = mined.logs(0)
 
 
 def test_a_log_of_no_address_is_a_lie_to_all() -> None:
     mined = check_receipts(header(3, 63_000), [with_log(good()[0], 0, address="0x12"), *good()[1:]])
     with pytest.raises(NodeLied):
-        logs_of(mined, {B})
+        mined.logs_of({B})
 
 
 @pytest.mark.parametrize("field", ["number", "hash", "parent_hash", "timestamp", "miner"])
@@ -190,17 +192,17 @@ def diff(pre: Prestate, post: Prestate) -> TracedDiff:
 def test_cleared_and_filled_slots_of_a_diff() -> None:
     key = frozenset(map(word, (1, 2, 3)))
     first = diff({name(A): account(5, 1, s1=7)}, {name(A): account(s2=9, s4=1)})
-    changes = changed_in([first], {A: key}).changes
+    changes = ToldDiffs([first]).changes({A: key}).changes
     assert changes[A].slots == {word(1): word(0), word(2): word(9)} and changes[A].balance is None
     second = diff({name(A): account(5, 1, s2=9)}, {name(A): account(balance=6, s2=3)})
-    changes = changed_in([first, second], {A: key}).changes
+    changes = ToldDiffs([first, second]).changes({A: key}).changes
     assert changes[A].slots == {word(1): word(0), word(2): word(3)} and changes[A].balance == 6
-    assert changed_in([first], {A: None}).changes[A].slots[word(4)] == word(1)
-    assert not changed_in([first], {B: None}).changes
+    assert ToldDiffs([first]).changes({A: None}).changes[A].slots[word(4)] == word(1)
+    assert not ToldDiffs([first]).changes({B: None}).changes
 
 
 def test_an_account_without_a_post_side_is_to_be_asked_about() -> None:
-    found = changed_in([diff({name(A): account(5, 1, s1=7)}, {})], {A: frozenset((word(1),))})
+    found = ToldDiffs([diff({name(A): account(5, 1, s1=7)}, {})]).changes({A: frozenset((word(1),))})
     assert found.doubtful == {A} and not found.changes
 
 
@@ -210,11 +212,11 @@ def test_balances_step_by_step_or_not_at_all() -> None:
         diff({name(B): account(1)}, {name(B): account(2)}),
         diff({name(A): account(90, 1)}, {name(A): account(nonce=2)}),
     ]
-    told = balance_steps(steps, A, 100, 90)
+    told = balance_steps(ToldDiffs(steps), A, 100, 90)
     assert told is not None and [(s.before, s.after) for s in told] == [(100, 90), (90, 90), (90, 90)]
-    assert balance_steps(steps, A, 101, 90) is None
-    assert balance_steps(steps, A, 100, 95) is None
-    born = balance_steps([diff({}, {name(A): account(7)})], A, 0, 7)
+    assert balance_steps(ToldDiffs(steps), A, 101, 90) is None
+    assert balance_steps(ToldDiffs(steps), A, 100, 95) is None
+    born = balance_steps(ToldDiffs([diff({}, {name(A): account(7)})]), A, 0, 7)
     assert born is not None and (born[0].before, born[0].after) == (0, 7)
 
 

@@ -13,9 +13,10 @@ import schemas.blocks
 import schemas.pending
 import schemas.witness
 from operators.market.mempool import Added, Followed, Mempool, MempoolLimits
-from operators.simulation.packed import nonce_in, pack_states, unpack
+from operators.simulation.packed import nonces_in, pack_states, unpack
 from schemas.blocks import BlockOp, BlockRecord
 from schemas.pending import PendingRecord
+from schemas.topics import topic
 from schemas.types import Wide
 from schemas.witness import AccountState, WitnessRecord
 
@@ -224,13 +225,13 @@ def test_memory_is_bounded_and_accounted(arrivals: list[tuple[int, int, int, int
         again = Mempool(limits, again.snapshot())
         assert pool.snapshot() == again.snapshot() and pool.size == again.size
         assert len(pool) <= count and (pool.size <= size or len(pool) == 1)
-        plain = pool.snapshot()[1]
-        assert pool.size == sum(len(encoded) + len(packed) for encoded, _, packed in plain)
+        records = [(topic(PendingRecord.TOPIC).codec.decode(wire), packed) for wire, _, packed in pool.snapshot()[1]]
+        assert pool.size == sum(len(record.raw) + len(record.data) + len(packed) for record, packed in records)
 
 
 @pytest.mark.parametrize("count", [0, 3])
-def test_the_nonce_is_read_out_of_a_prestate(count: int) -> None:
+def test_the_nonces_are_read_out_of_a_prestate(count: int) -> None:
     slots = b"".join(bytes([n]) * 64 for n in range(count))
     packed = pack_states(AccountState(bytes([n]) * 20, n, bytes(32), EMPTY, slots) for n in range(1, 5))
-    assert [nonce_in(packed, bytes([n]) * 20) for n in range(6)] == [None, 1, 2, 3, 4, None]
+    assert nonces_in(packed) == {bytes([n]) * 20: n for n in range(1, 5)}
     assert {a[0]: view.nonce for a, view in unpack(packed).accounts.items()} == {n: n for n in range(1, 5)}

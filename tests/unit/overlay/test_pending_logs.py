@@ -11,7 +11,7 @@ import pytest
 import schemas.pending
 import schemas.witness
 from operators.graph.dispatch import Listeners
-from operators.overlay.pending import Overlay, simulate_pending
+from operators.overlay.pending import Overlay, reads_a_pool, simulate_pending
 from operators.pools import balancer_v2, balancer_v2_stable
 from operators.pools.balancer_v2 import VAULT, VaultPool
 from operators.pools.uniswap_v2 import SYNC_TOPIC
@@ -42,16 +42,18 @@ class Emits(Engine):
         return Execution((self._verdict,) * len(txs), lambda: Witness({}, {}))
 
 
+POOLS = {sample.pool.address: sample.pool.at(ENV.timestamp) if sample.pool.TIMED else sample.pool for sample in SAMPLES}
+LISTENERS = Listeners()
+for _pool in POOLS.values():
+    LISTENERS.add(_pool)
+
+
 def overlay(*logs: Log) -> Overlay:
-    pools = [sample.pool.at(ENV.timestamp) if sample.pool.TIMED else sample.pool for sample in SAMPLES]
-    listeners = Listeners()
-    for pool in pools:
-        listeners.add(pool)
     record = msgspec.structs.replace(schemas.witness.GOLDEN, block_hash=HEAD)
     return simulate_pending(
         Emits(logs),
-        {pool.address: pool for pool in pools}.get,
-        listeners,
+        POOLS.get,
+        LISTENERS,
         {},
         HEAD,
         ENV,
@@ -71,6 +73,15 @@ def test_logs_of_every_family_lead_to_their_pool(sample: Sample) -> None:
         found = overlay(entry)
         assert found.refusal == ""
         assert [pool.to_plain() for pool in found.pools] == [before.apply(entry).to_plain()]
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: f"{s.pool.FAMILY} {s.pool.address[:1].hex()}")
+def test_only_who_reads_the_account_that_logs_can_move_a_pool(sample: Sample) -> None:
+    rng, sender = random.Random(23), b"\xee" * 20
+    for _ in range(20):
+        entry = sample.log(sample.pool, rng)
+        assert reads_a_pool((sender, entry.address), POOLS.get, LISTENERS)
+    assert not reads_a_pool((sender, *sample.pool.tokens), POOLS.get, LISTENERS)
 
 
 def test_logs_of_one_pool_follow_on_each_other() -> None:
