@@ -33,9 +33,9 @@ test: setup lint types ## style, types and all tests
 test-fast: setup ## the unit tests without the slow ones, in under two minutes
 	@$(PYTEST) tests/unit -q -n 2 -m "not slow"
 
-test-large: setup ## the largest markets against brute force, and 500 contended blocks to the wei (about twenty minutes)
+test-large: setup ## the largest markets against brute force, 500 contended blocks to the wei, the rival of T9 (about twenty minutes)
 	@$(PYTEST) tests/unit -n 2 -m large --timeout 1800
-	@$(PYTEST) tests/chaos -m large -s
+	@$(PYTEST) tests/chain tests/chaos -m large -s
 
 lint: setup ## style, without changing anything
 	@echo "sluice test: style"

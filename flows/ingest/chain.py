@@ -188,7 +188,7 @@ class ChainFollower:
         self._applied(records[0])
         self._state.logged(header.number, logs)
         self._pools.admitted(admissions)
-        await self._forget_overtaken(header, sorted({receipt.sender for receipt in facts.mined.receipts}))
+        await self._forget_overtaken(header, [receipt.sender for receipt in facts.mined.receipts])
 
     def _applied(self, block: object) -> None:
         assert isinstance(block, BlockRecord)

@@ -29,6 +29,8 @@ OwnSlots = Callable[[bytes], frozenset[bytes]]
 
 _FUNDS = re.compile(r"insufficient (funds|balance)", re.I)
 _PLENTY = hexes.show_int(1 << 128)
+#: Gas: about twenty accounts of a list that are warm without it (2,400 each, EIP-2930).
+_ROOM = 50_000
 
 
 class Lists:
@@ -43,10 +45,9 @@ class Lists:
     async def touched(self, calls: Sequence[dict[str, Any]], at_: At) -> list[Needs | RpcError]:
         """The accounts and slots that each call reads; an error of one call stands in its place. The list of a call that fails is one as well,
         where the node tells it (geth; not anvil). Raises `HeadMoved` if the block is gone, `NodeTimeout` where even one takes too long."""
-        answers = await self._ask([_call(tx, at_) for tx in calls])
-        unpaid = [i for i, (tx, answer) in enumerate(zip(calls, answers, strict=True)) if _unpaid(tx, answer)]
-        paid = await self._ask([_call(calls[i], at_, {calls[i]["from"]: {"balance": _PLENTY}}) for i in unpaid])
-        for i, answer in zip(unpaid, paid, strict=True):
+        answers = await self._ask([_call(_with_room(tx), at_) for tx in calls])
+        poor = [i for i, answer in enumerate(answers) if isinstance(answer, RpcError) and _FUNDS.search(answer.message)]
+        for i, answer in zip(poor, await self._ask([_afforded(calls[i], at_) for i in poor]), strict=True):
             answers[i] = answer
         return [
             answer if isinstance(answer, RpcError) else _named(tx, answer, at_.coinbase)
@@ -79,11 +80,17 @@ def _call(tx: dict[str, Any], at_: At, overrides: dict[str, Any] | None = None) 
     return call_of(ListAnswer, METHOD, tx, at(at_.block_hash), *(() if overrides is None else (overrides,)))
 
 
-def _unpaid(tx: Mapping[str, Any], answer: ListAnswer | RpcError) -> bool:
-    """Whether a call without a price failed for want of money: geth takes the block's price for it, and contracts have no ether. Newer ones
-    (and reth) can be told that it has some; others refuse that question."""
-    unpriced = "from" in tx and "gasPrice" not in tx and "maxFeePerGas" not in tx
-    return unpriced and isinstance(answer, RpcError) and bool(_FUNDS.search(answer.message))
+def _with_room(tx: dict[str, Any]) -> dict[str, Any]:
+    """The call with more gas where it has a limit: nodes run it anew with the list that they found, which costs gas by itself."""
+    return tx if "gas" not in tx else {**tx, "gas": hexes.show_int(hexes.quantity(tx["gas"]) + _ROOM)}
+
+
+def _afforded(tx: dict[str, Any], at_: At) -> Call:
+    """The question for one whose sender has too little. A transaction that names its price pays for its own limit alone. For a call that names none
+    geth takes the block's, and contracts have no ether: newer nodes can be told that it has some, others refuse that question."""
+    if "gasPrice" in tx or "maxFeePerGas" in tx or "from" not in tx:
+        return _call(tx, at_)
+    return _call(tx, at_, {tx["from"]: {"balance": _PLENTY}})
 
 
 def _named(tx: Mapping[str, Any], answer: ListAnswer, coinbase: bytes) -> Needs:

@@ -30,8 +30,8 @@ class Lacking:
         return time.monotonic() < self._until
 
     def note(self, answers: Sequence[object]) -> bool:
-        """Look at answers; whether one of them says that the method is not there."""
-        lacking = any(isinstance(answer, RpcError) and answer.unsupported for answer in answers)
+        """Look at answers; whether all of them say that the method is not there. What a contract says when it fails is not about the node."""
+        lacking = all(isinstance(a, RpcError) and a.unsupported and not a.execution_failed for a in answers)
         self._until = time.monotonic() + AGAIN_S if lacking else 0.0
         return lacking
 

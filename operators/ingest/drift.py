@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from operators.pools import by_topic
+from operators.pools import LOG_TOPICS, by_topic
 from operators.pools.base import BadLog, Pool
 from operators.pools.concentrated import ConcentratedPool
 from operators.pools.concentrated_storage import slot_key
@@ -23,6 +23,11 @@ BLOCKS = OBSERVATIONS_AHEAD * 3 // 4
 _PART = 4
 #: Blocks between two admissions of a pool, whatever moves: a position that comes and goes with every block is not worth a reading each time.
 _PAUSE = 4
+
+#: The families whose pools are followed, by the first topic of their logs.
+_FAMILIES = {
+    topic: tuple(family for family in by_topic(topic) if issubclass(family, ConcentratedPool)) for topic in LOG_TOPICS
+}
 
 
 @dataclass
@@ -82,15 +87,14 @@ class Drift:
         return followed.pool is None or followed.blocks >= BLOCKS or _left(followed.pool, followed)
 
 
-def _keys(log: Log) -> list[bytes]:
-    keys = []
-    for family in by_topic(log.topics[0]) if log.topics else ():
-        if issubclass(family, ConcentratedPool):
-            try:
-                keys.append(family.key_of(log))
-            except BadLog:
-                continue
-    return list(dict.fromkeys(keys))
+def _keys(log: Log) -> Iterable[bytes]:
+    keys: dict[bytes, None] = {}
+    for family in _FAMILIES.get(log.topics[0], ()) if log.topics else ():
+        try:
+            keys[family.key_of(log)] = None
+        except BadLog:
+            continue
+    return keys
 
 
 def _left(pool: ConcentratedPool, followed: _Followed) -> bool:

@@ -113,7 +113,8 @@ class PendingBook:
     def mined(self, tx_hashes: Iterable[bytes]) -> None:
         """Forget transactions that a block holds, and remember that they were."""
         for tx_hash in tx_hashes:
-            self._forget(tx_hash)
+            if tx_hash in self._entries:
+                self._forget(tx_hash)
             self._mined[tx_hash] = None
         while len(self._mined) > MINED_KEPT:
             self._mined.popitem(last=False)

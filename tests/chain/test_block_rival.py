@@ -23,7 +23,7 @@ from tests.bench.large_block import LARGE, LargeBlock, Size, large_block
 from tests.bench.recorded_state import absent
 from tests.shared_data import DATA
 
-pytestmark = [pytest.mark.chain, pytest.mark.slow]
+pytestmark = [pytest.mark.chain, pytest.mark.large, pytest.mark.slow]
 
 SIZE, POOLS = Size(transactions=200, logs=600, pools=40), 400
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -20,9 +21,11 @@ from schemas.event import Event
 from schemas.record import Sequenced
 from schemas.topics import topic
 from tests.bench import burst_run
+from tests.bench.benches import witnesses
 from tests.bench.burst_chain import LOGS, PENDING, BurstChain, absent, burst_chain
 from tests.bench.burst_run import Burst, Run
 from tests.bench.burst_world import BurstWorld, burst_world
+from tests.bench.result import Result
 from tests.shared_data import DATA
 
 pytestmark = [pytest.mark.chain, pytest.mark.slow]
@@ -100,6 +103,18 @@ def test_bundles_are_signed_by_the_owner_behind_what_they_follow(measured: Measu
         assert [target.hash for target in targets] == [target.hash for target in chosen.targets]
         told, _, signature = one.header.partition(":0x")
         assert told.lower() == "0x" + _signer(one.body, bytes.fromhex(signature)).hex() != "0x" + ours.sender.hex()
+
+
+def test_witnesses_by_access_lists_come_to_what_those_by_traces_do(measured: Measured) -> None:
+    result = Result()
+    asyncio.run(witnesses.measure(result, measured.chain, measured.world, 1))
+    counts = result.numbers["verdicts"][witnesses.BY_LISTS]
+    same = sum(count for what, count in counts.items() if what.startswith("the same"))
+    failing = counts.get(witnesses.UNTOLD, 0)
+    # What is left: transactions that this node traces or lists alone, never one that comes to another verdict.
+    assert same > 370 and same + failing >= PENDING - 3
+    assert not [what for what in counts if what.startswith(("ANOTHER", "refused by the list"))]
+    assert any("missing_slot" in what for what in result.numbers["verdicts"][witnesses.WITHOUT_SLOTS])
 
 
 def _signer(body: bytes, signature: bytes) -> bytes:

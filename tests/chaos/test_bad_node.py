@@ -197,11 +197,28 @@ def it_hangs(watched: Watched) -> None:
     watched.wait_for_trade()
 
 
-def it_forgets_to_trace(watched: Watched, clock: BlockClock) -> None:
-    """Pools that are followed are traded on, others are refused until it traces again, by themselves."""
+def it_lists(watched: Watched, looked_at: bytes) -> None:
+    """Without traces, but with access lists, nothing is refused, and transactions are followed."""
     watched.node.lie(without("debug_"))
+    before = watched.tip().number
+    # What was traced before is of a head that is past then.
+    wait_until("blocks without traces", lambda: watched.tip().number >= before + 2)
     watched.from_now_on()
+    known = watched.pools()[looked_at].seq
+    watched.readmit({looked_at})
+    wait_until("the pool to be in anew", lambda: watched.pools()[looked_at].seq > known)
+    wait_until("a bundle behind a transaction", lambda: any(s.target for s in watched.submissions()), 30)
+    wait_until("bundles that are included", lambda: watched.dropped()["included"] >= 1, 30)
+    assert not watched.refused("untraceable")
+
+
+def it_forgets_to_trace(watched: Watched, clock: BlockClock) -> None:
+    """Access lists tell instead what transactions and pools read. Where it forgets those as well, pools that are followed are traded on, and others
+    are refused until it traces again, by themselves."""
     (looked_at, *_) = sorted(watched.pools())
+    it_lists(watched, looked_at)
+    watched.node.lie(without("debug_", "eth_createAccessList"))
+    watched.from_now_on()
     watched.readmit({looked_at})
     wait_until("transactions without a witness", lambda: watched.rejected()["no_witness"] >= 5)
     wait_until("a pool that cannot be traced", lambda: looked_at in watched.refused("untraceable"))

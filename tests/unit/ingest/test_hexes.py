@@ -40,6 +40,14 @@ def test_a_column_of_addresses(values: list[str]) -> None:
     assert outcome(lambda: hexes.addresses(values)) == one_by_one
 
 
+@given(st.lists(st.binary(min_size=32, max_size=32).map(hexes.show) | ADDRESSES | NEARLY, max_size=4))
+@example([A[:-1] + "0" * 24, "b" + B + "0" * 24])
+@example([A + "0" * 24, "0X" + "0" * 64])
+def test_a_column_of_hashes(values: list[str]) -> None:
+    one_by_one = outcome(lambda: [hexes.hash32(value) for value in values])
+    assert outcome(lambda: hexes.hashes32(values)) == one_by_one
+
+
 @given(st.lists(st.none() | st.just("") | ADDRESSES | NEARLY, max_size=4))
 def test_a_column_of_addresses_that_may_be_absent(values: list[str | None]) -> None:
     one_by_one = outcome(lambda: [hexes.optional_address(value) for value in values])

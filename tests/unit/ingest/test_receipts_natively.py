@@ -288,8 +288,9 @@ def test_fields_of_any_kind(changes: list[tuple[int, int | None, str, Any]], ind
     told = good()
     for receipt, log, name, value in changes:
         place = told[receipt]
-        if log is not None and log < len(place.get("logs") or []):
-            place = place["logs"][log]
+        logs = place.get("logs")
+        if log is not None and isinstance(logs, list) and log < len(logs):
+            place = logs[log]
         if not isinstance(place, dict):
             continue
         if value is ...:
