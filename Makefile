@@ -27,8 +27,10 @@ demo: setup ## run the whole pipeline on a local chain and a local Kafka, and pr
 test: setup lint types ## style, types and all tests
 	@echo "sluice test: unit and flow tests, recorded data"
 	@$(PYTEST) tests/unit tests/flow tests/acceptance -n 2 --dist loadgroup -m "not large"
-	@echo "sluice test: real Kafka, real chain, killed processes"
-	@$(PYTEST) tests/kafka tests/chain tests/chaos -m "not large" --durations=25
+	@echo "sluice test: real Kafka, real chain"
+	@$(PYTEST) tests/kafka tests/chain -n 2 --dist loadfile -m "not large" --durations=15
+	@echo "sluice test: killed processes, lying nodes, reorgs"
+	@$(PYTEST) tests/chaos -m "not large" --durations=10
 
 test-fast: setup ## the unit tests without the slow ones, in under two minutes
 	@$(PYTEST) tests/unit -q -n 2 -m "not slow"
