@@ -27,16 +27,18 @@ class WitnessRecord(Sequenced, frozen=True):
 
     `accounts` are what a block changed or a pool needs, and may leave fields open. `packed` is a state that a simulation starts from
     as it is, in the engines' packed form (see `docs/engines.md`), without codes: a pending transaction's prestate. Empty where there is none.
+    `whole`: every account that is read is in it, so that one that is not does not exist, as a trace tells it; what an access list tells may lack some.
     """
 
     TOPIC = "witness"
-    VERSION = 2
+    VERSION = 3
 
     block_number: Uint
     block_hash: Hash
     accounts: tuple[AccountState, ...]
     codes: tuple[bytes, ...]
     packed: bytes = b""
+    whole: bool = True
 
 
 GOLDEN = WitnessRecord(

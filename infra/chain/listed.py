@@ -63,7 +63,7 @@ class Lists:
                 for account, keys in each.items():
                     wanted.setdefault(account, set()).update(keys)
         state = await self._state.read({a: frozenset(keys) for a, keys in wanted.items()}, at_.block_hash)
-        return [each if isinstance(each, RpcError) else ToldRead(_of(state, each)) for each in named]
+        return [each if isinstance(each, RpcError) else ToldRead(_of(state, each), whole=False) for each in named]
 
     async def _ask(self, asked: Sequence[Call]) -> list[ListAnswer | RpcError]:
         answers: list[ListAnswer | RpcError] = await self._node.batch(asked, at_most=TRACES_AT_ONCE, patient=False)

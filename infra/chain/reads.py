@@ -21,10 +21,11 @@ Pack = Callable[[Iterable[AccountState]], bytes]
 
 
 class PackedRead(NamedTuple):
-    """State as a packed witness without codes, and the codes of its accounts by hash."""
+    """State as a packed witness without codes, and the codes of its accounts by hash. `whole`: no account that is read is missing."""
 
     packed: bytes
     codes: Mapping[bytes, bytes]
+    whole: bool = True
 
 
 class Read(Protocol):
@@ -39,9 +40,10 @@ class Read(Protocol):
 
 @dataclass(frozen=True)
 class ToldRead:
-    """A read that was decoded here."""
+    """A read that was decoded here. `whole`: no account is missing."""
 
     told: dict[bytes, AccountChange]
+    whole: bool = True
 
     def changes(self) -> dict[bytes, AccountChange]:
         """See `Read`."""
@@ -51,7 +53,7 @@ class ToldRead:
         """See `Read`."""
         own = self.told.get(sender)
         state = state_of(self.told if own is None else {**self.told, sender: replace(own, nonce=nonce)})
-        return PackedRead(pack(state.accounts), state.codes)
+        return PackedRead(pack(state.accounts), state.codes, self.whole)
 
 
 @dataclass(frozen=True)

@@ -220,4 +220,5 @@ def witness_record(chain: int, number: int, block_hash: bytes, state: State | Pa
         accounts=() if isinstance(state, PackedRead) else state.accounts,
         codes=(),
         packed=state.packed if isinstance(state, PackedRead) else b"",
+        whole=state.whole if isinstance(state, PackedRead) else True,
     )

@@ -17,7 +17,7 @@ from schemas.pending import PendingRecord
 from schemas.topics import topic
 from schemas.witness import WitnessRecord
 
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 _CODEC = topic(PendingRecord.TOPIC).codec
 #: Hashes of expired transactions that are remembered, so that one that is announced again does not begin anew.
 _EXPIRED_KEPT = 4096
@@ -49,13 +49,19 @@ class Entry(NamedTuple):
 
 
 class Prestate(NamedTuple):
-    """What a pending transaction would read after the head, packed, and the accounts in that with their nonces."""
+    """What a pending transaction would read after the head, packed, and the accounts in that with their nonces. `whole`: it reads no other account."""
 
     packed: bytes
     reads: Mapping[bytes, int]
+    whole: bool
+
+    @property
+    def plain(self) -> tuple[bytes, bool]:
+        """What a snapshot keeps."""
+        return self.packed, self.whole
 
 
-_NONE = Prestate(b"", {})
+_NONE = Prestate(b"", {}, True)
 
 
 class Modelled(NamedTuple):
@@ -102,9 +108,9 @@ class Mempool:
         #: Records on the wire, by hash, of those that were in a snapshot: the next one need not write them again.
         self._encoded: dict[bytes, bytes] = {}
         self._size = 0
-        for encoded, seen_at, packed in entries:
+        for encoded, seen_at, *prestate in entries:
             record = _CODEC.decode(encoded)
-            self._put(Entry(record, seen_at), _prestate(packed))
+            self._put(Entry(record, seen_at), _prestate(*prestate))
             self._encoded[record.hash] = encoded
 
     def __len__(self) -> int:
@@ -122,7 +128,7 @@ class Mempool:
         """Versioned plain data."""
         entries = tuple(
             [
-                (self._on_the_wire(entry.record), entry.seen_at, self._prestates.get(tx_hash, _NONE).packed)
+                (self._on_the_wire(entry.record), entry.seen_at, *self._prestates.get(tx_hash, _NONE).plain)
                 for tx_hash, entry in self._entries.items()
             ]
         )
@@ -139,7 +145,8 @@ class Mempool:
         """
         if record.hash in self._expired:
             return Added("pending_expired")
-        prestate = _prestate(witness.packed if witness is not None and witness.block_hash == head.hash else b"")
+        current = witness is not None and witness.block_hash == head.hash
+        prestate = _prestate(witness.packed, witness.whole) if witness is not None and current else _NONE
         told = prestate.reads.get(record.sender)
         if told is not None:
             self._overtaken(record.sender, told)
@@ -299,8 +306,8 @@ class Mempool:
             self._nonces.pop(entry.record.sender, None)
 
 
-def _prestate(packed: bytes) -> Prestate:
+def _prestate(packed: bytes, whole: bool) -> Prestate:
     try:
-        return Prestate(packed, nonces_in(packed)) if packed else _NONE
+        return Prestate(packed, nonces_in(packed), whole) if packed else _NONE
     except BadPackedWitness:
-        return Prestate(packed, {})  # the engine says so when it is asked
+        return Prestate(packed, {}, whole)  # the engine says so when it is asked

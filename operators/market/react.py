@@ -10,7 +10,7 @@ from operators.graph.messages import ShardOutput
 from operators.market.candidates import Behind, EncodeCall, NotEncodable, Writer
 from operators.market.heads import Heads
 from operators.market.hints import NO_POOL, marked, read_hint
-from operators.market.mempool import Followed, Mempool, MempoolLimits, Modelled
+from operators.market.mempool import Followed, Mempool, MempoolLimits, Modelled, Prestate
 from operators.market.messages import Candidate, EventSummary, RouteFound
 from operators.market.plans import Limits, Plan, find_plans
 from operators.market.view import MarketView
@@ -177,15 +177,16 @@ class Market:
     def _after(self, sequence: Sequence[Modelled]) -> Overlay:
         """The market after pending transactions in order."""
         view = self._view
-        if len(sequence) == 1 and (reads := sequence[0].prestate.reads) and not self._concerns_us(reads):
+        if len(sequence) == 1 and not self._may_move_a_pool(sequence[0].prestate):
             return Overlay("", ())  # most do not, and to execute one costs more than all else about it
-        traced = [Traced(each.record, each.prestate.packed) for each in sequence]
+        traced = [Traced(each.record, *each.prestate.plain) for each in sequence]
         return simulate_sequence(
             self._engine, view.tables.get, view.listeners, view.codes, self.heads.next_env(), traced
         )
 
-    def _concerns_us(self, accounts: Iterable[bytes]) -> bool:
-        return reads_a_pool(accounts, self._view.tables.get, self._view.listeners)
+    def _may_move_a_pool(self, prestate: Prestate) -> bool:
+        known = prestate.whole and prestate.reads
+        return not known or reads_a_pool(known, self._view.tables.get, self._view.listeners)
 
     def _plans_after(self, after: Overlay, moved: Sequence[bytes], refusals: list[str]) -> tuple[Plan, ...] | None:
         """What is worth a call after these pools were moved; None where one of them is left in a state that has no price: nothing can be said then."""

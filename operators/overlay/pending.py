@@ -40,10 +40,11 @@ class Overlay(NamedTuple):
 
 
 class Traced(NamedTuple):
-    """A pending transaction and, packed, what it reads when it is executed alone after the head."""
+    """A pending transaction and, packed, what it reads when it is executed alone after the head. `whole`: an account that is not in that does not exist."""
 
     record: PendingRecord
     packed: bytes
+    whole: bool = True
 
 
 def reads_a_pool(accounts: Iterable[bytes], pool_of: PoolOf, listeners: Listeners) -> bool:
@@ -86,7 +87,7 @@ def simulate_pending(
         return Overlay("no_witness", ())
     if record.block_hash != head_hash:
         return Overlay("stale_witness", ())
-    return simulate_sequence(engine, pool_of, listeners, codes, env, [Traced(pending, record.packed)])
+    return simulate_sequence(engine, pool_of, listeners, codes, env, [Traced(pending, record.packed, record.whole)])
 
 
 def simulate_sequence(
@@ -105,9 +106,10 @@ def simulate_sequence(
     """
     # The earliest on top: what it may change is in its own prestate as it is after the head, whatever later ones were traced behind.
     state = PackedState(tuple(traced.packed for traced in reversed(sequence)), codes)
-    # Nodes leave accounts that do not exist out of a prestate, so here unknown means absent.
+    # Nodes leave accounts that do not exist out of a trace, so where all are traced unknown means absent.
+    unknown = UnknownAccounts.ABSENT if all(traced.whole for traced in sequence) else UnknownAccounts.REFUSE
     transactions = [transaction_of(traced.record) for traced in sequence]
-    execution = engine.execute(state, env, transactions, unknown=UnknownAccounts.ABSENT)
+    execution = engine.execute(state, env, transactions, unknown=unknown)
     for place, verdict in enumerate(execution.verdicts, 1):
         if verdict.kind is not VerdictKind.SUCCESS:
             # A failing transaction moves no pool, and a bundle with one is not taken.

@@ -94,5 +94,6 @@ def env_of(chain: int, fork: str, header: Header, at: At) -> BlockEnv:
 def outcome(engine: Engine, env: BlockEnv, record: PendingRecord, read: PackedRead) -> Outcome:
     """The execution of the transaction alone, on what was told, as the search does it."""
     state = PackedState((read.packed,), read.codes)
-    (verdict,) = engine.execute(state, env, [to_execute(record)], unknown=UnknownAccounts.ABSENT).verdicts
+    unknown = UnknownAccounts.ABSENT if read.whole else UnknownAccounts.REFUSE
+    (verdict,) = engine.execute(state, env, [to_execute(record)], unknown=unknown).verdicts
     return Outcome(verdict.kind, verdict.reason, verdict.gas_used, verdict.logs)

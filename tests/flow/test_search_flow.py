@@ -290,6 +290,21 @@ def test_what_reads_no_pool_is_not_executed_and_would_change_nothing(
     assert alone
 
 
+def test_what_may_read_more_than_is_known_is_executed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def listed(happened: Event) -> Event:
+        parts = [
+            msgspec.structs.replace(part, whole=False) if isinstance(part, WitnessRecord) else part
+            for part in happened.parts
+        ]
+        return msgspec.structs.replace(happened, parts=tuple(parts))
+
+    monkeypatch.setattr(react, "reads_a_pool", lambda *_: False)
+    reasons = rejected(undisturbed(2, lambda seed: [listed(happened) for happened in events_with_pending(seed)]))
+    # Whom the payments go to is in no prestate, and nobody says that this account does not exist.
+    assert "pending_refused:missing_account" in reasons
+    assert "pending_refused:missing_account" not in rejected(undisturbed(2, events_with_pending))
+
+
 def test_pending_transactions_are_followed_in_order_of_their_nonces() -> None:
     counts = Counter[str]()
     for seed in range(12):

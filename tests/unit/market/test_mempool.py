@@ -225,7 +225,7 @@ def test_memory_is_bounded_and_accounted(arrivals: list[tuple[int, int, int, int
         again = Mempool(limits, again.snapshot())
         assert pool.snapshot() == again.snapshot() and pool.size == again.size
         assert len(pool) <= count and (pool.size <= size or len(pool) == 1)
-        records = [(topic(PendingRecord.TOPIC).codec.decode(wire), packed) for wire, _, packed in pool.snapshot()[1]]
+        records = [(topic(PendingRecord.TOPIC).codec.decode(wire), packed) for wire, _, packed, _ in pool.snapshot()[1]]
         assert pool.size == sum(len(record.raw) + len(record.data) + len(packed) for record, packed in records)
 
 

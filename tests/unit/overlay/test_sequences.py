@@ -90,6 +90,16 @@ def overlay(engine: Engine, *sequence: Traced) -> Overlay:
     return simulate_sequence(engine, pools.get, listeners, {}, ENV, sequence)
 
 
+def test_an_account_that_a_trace_leaves_out_does_not_exist_and_one_that_a_list_leaves_out_is_refused(
+    engine: Engine,
+) -> None:
+    whole = traced(tx(3, ONE), 0, 1, allowed=1)
+    elsewhere = whole._replace(record=tx(3, b"\x99" * 20))
+    assert overlay(engine, elsewhere)[:2] == ("", ())
+    assert overlay(engine, elsewhere._replace(whole=False)).refusal == "pending_refused:missing_account"
+    assert overlay(engine, whole._replace(whole=False)).refusal == ""
+
+
 def reserves(found: Overlay) -> dict[bytes, int]:
     return {pool.address: pool.to_plain()[4] for pool in found.pools}
 
