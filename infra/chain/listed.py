@@ -3,7 +3,7 @@
 A list says where, not what: accounts and slots (EIP-2930) without the sender, the recipient and the precompiles. All values are those after the
 block that the call was run on. Unlike a trace it is run in that block's own environment, not in the next one's: a Uniswap V2 pair that traded in
 the head's own second does not show the accumulators that the next block reads. So of contracts whose slots are known (`own_slots`) those are read,
-too. What else depends on the time is missing: slots of it are refused by name where they are needed, an account would be taken for absent.
+too. What else depends on the time is missing, so such a read is not whole: what is not in it is refused by name where it is needed.
 """
 
 from __future__ import annotations
