@@ -99,9 +99,7 @@ class FlowProcesses:
     def waits_for_a_block(cls, config: Config, head: bytes) -> bool:
         """Whether every event up to this block's has a decision, and all that is open are bundles that the relays have: nothing but a block will settle them."""
         decisions = cls.decisions(config)
-        if len(decisions) < tail_state(config.kafka, config.chain.id).next_seq:
-            return False
-        if not decisions or decisions[max(decisions)].head_hash != head:
+        if not _decided(config, decisions, head):
             return False
         rows = cls.settlements(config)
         sent = {getattr(record, "decision_id", b"") for _, record in read_records(config.kafka, SubmissionRecord.TOPIC)}
@@ -109,10 +107,17 @@ class FlowProcesses:
         return bool(unsettled) and all(decision.chosen and decision.id in sent for decision in unsettled)
 
     @classmethod
-    def settled(cls, config: Config) -> bool:
-        """Whether every event has a decision and every decision a settlement."""
+    def settled(cls, config: Config, head: bytes | None = None) -> bool:
+        """Whether every event has a decision, that of the block `head` among them if one is named, and every decision a settlement."""
         decisions = cls.decisions(config)
-        if len(decisions) < tail_state(config.kafka, config.chain.id).next_seq:
+        if not _decided(config, decisions, head):
             return False
         rows = cls.settlements(config)
         return all(decision.id in rows for decision in decisions.values())
+
+
+def _decided(config: Config, decisions: dict[int, DecisionRecord], head: bytes | None) -> bool:
+    """Whether every event in the log has its decision, and the last one was made on `head` if one is named."""
+    if len(decisions) < tail_state(config.kafka, config.chain.id).next_seq:
+        return False
+    return head is None or (bool(decisions) and decisions[max(decisions)].head_hash == head)

@@ -40,6 +40,8 @@ def test_a_suspended_pool_is_traded_no_more_and_nothing_else_changes(tmp_path: P
             wait_until("decisions that trade", lambda: len(traded(scenario)) >= 5)
         assert not suspensions(scenario), "nothing was wrong yet"
 
+        # A bundle of ours on its way to the next block would trade in the victim, and the swap would write its reserves anew.
+        scenario.settle()
         (victim, _), *_ = traded(scenario).most_common()
         with scenario.standing_still():
             before = node.call("eth_getStorageAt", to_hex(victim), _RESERVES, "latest")
@@ -50,6 +52,8 @@ def test_a_suspended_pool_is_traded_no_more_and_nothing_else_changes(tmp_path: P
         def suspended() -> bool:
             world.flows.check()
             world.devnet.builder.build_block()
+            held = node.call("eth_getStorageAt", to_hex(victim), _RESERVES, "latest")
+            assert held == to_hex(changed), "nobody trades in the victim while the tripwire looks"
             time.sleep(0.5)
             return bool(suspensions(scenario))
 
