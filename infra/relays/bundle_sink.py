@@ -85,6 +85,8 @@ class BundlePartition(StatefulSinkPartition[DecisionRecord, State]):
     def write_batch(self, values: list[DecisionRecord]) -> None:
         """Take decisions; returns at once. Raises what went wrong with earlier ones: then nothing later is lost either."""
         self._raise_failures()
+        if values:
+            self._edge.decided_on(values[-1].head_number)
         for decision in values:
             self._accept(decision)
 

@@ -76,6 +76,11 @@ class Edge:
         self._clock = clock
         self._sending: dict[bytes, asyncio.Task[None]] = {}
         self._void: set[bytes] = set()
+        self._decided_on = 0
+
+    def decided_on(self, head_number: int) -> None:
+        """The newest decision was made on this head: all for blocks up to there are too late, also where the node does not tell its own."""
+        self._decided_on = head_number
 
     async def handle(self, decision: DecisionRecord, decided_ns: int, cancels: tuple[Cancel, ...] = ()) -> None:
         """Do all that a decision asks for. Returns when its records were handed to `keep`, at the latest a little after
@@ -141,9 +146,9 @@ class Edge:
             stats.GAS_DIFFERENCE.observe(certificate.gas_difference)
 
     async def _obstacle(self, case: _Case) -> SubmissionStatus | None:
-        """Why the bundle must not be sent any more, None where it may. A node that does not tell its head is no obstacle."""
+        """Why the bundle must not be sent any more, None where it may. A node that does not tell its head is no obstacle to what is newly decided."""
         head = await self._node.head_number()
-        if head is not None and head >= case.decision.target_block:
+        if (self._decided_on if head is None else head) >= case.decision.target_block:
             return SubmissionStatus.EXPIRED
         if not case.judgement.sendable:
             _log.warning("decision 0x%s not certified: %s", case.decision.id.hex(), case.judgement.certificate.detail)

@@ -16,6 +16,7 @@ from pathlib import Path
 from infra.chain.transactions import decode
 from infra.devnet.anvil import Anvil
 from infra.devnet.node import Node, data
+from tests.bench.made_trades import usual_blocks
 from tests.bench.recorded_state import (
     GAS_LIMIT,
     MINED,
@@ -44,7 +45,7 @@ class BurstChain:
 
     `keys` has the files of the owner's key and of the relay identity's. `pools` are the real ones to be tracked. `warm` and `waiting` are pending
     transactions, as objects of a node's feed. `blocks` are the transactions of the block for warming up and of the block itself, which is mined at
-    `time` and 12 seconds later.
+    `time` and 12 seconds later; `between` those of made blocks between the two, at most one a second.
     """
 
     node: Anvil
@@ -62,21 +63,28 @@ class BurstChain:
     gas_limit: int = GAS_LIMIT
     #: Whether the transactions are mined in just their order.
     ordered: bool = False
+    between: tuple[tuple[bytes, ...], ...] = ()
 
     def mine(self, number: int) -> bytes:
         """Mine the block for warming up (0) or the block itself (1); its announcement as a header of a node's feed."""
-        header = mine(
-            self.node.node, self.blocks[number], self.time + 12 * number, self.gas_limit, ordered=self.ordered
-        )
+        return self._mine(self.blocks[number], self.time + 12 * number, self.ordered)
+
+    def mine_between(self) -> tuple[bytes, ...]:
+        """Mine the blocks between the two; their announcements."""
+        return tuple(self._mine(raws, self.time + 1 + at, True) for at, raws in enumerate(self.between))
+
+    def _mine(self, raws: Sequence[bytes], time: int, ordered: bool) -> bytes:
+        header = mine(self.node.node, raws, time, self.gas_limit, ordered=ordered)
         for name in ("transactions", "uncles", "withdrawals", "size"):
             header.pop(name, None)
         return json.dumps(header, separators=(",", ":")).encode()
 
 
 @contextmanager
-def burst_chain(data_folder: Path, folder: Path) -> Iterator[BurstChain]:
-    """The node at work; `folder` takes its files and the keys. Raises `UnplayableBlock` and what the node's start raises."""
+def burst_chain(data_folder: Path, folder: Path, between: int = 0) -> Iterator[BurstChain]:
+    """The node at work, with so many made blocks between the two; `folder` takes its files and the keys. Raises `UnplayableBlock` and what the node's start raises."""
     together = laid_together(data_folder, folder)
+    made, made_pools = usual_blocks(together, between) if between else ((), ())
     recorded, nonces = together.recorded, together.nonces
     mined = [one for number in MINED for one in recorded[number]]
     rest = [one for number in (*WAITING, *OTHERS) for one in recorded[number]]
@@ -92,12 +100,13 @@ def burst_chain(data_folder: Path, folder: Path) -> Iterator[BurstChain]:
             start=start,
             owner=together.owner,
             keys=together.keys,
-            pools=together.pools,
+            pools=tuple(sorted({*together.pools, *made_pools})),
             warm=tuple(map(_announced, spare)),
             waiting=tuple(map(_announced, chosen)),
             waiting_of=Counter(one.block for one in chosen),
             blocks=(tuple(first), tuple(one.raw for one in block)),
             time=together.time,
+            between=made,
         )
 
 

@@ -25,7 +25,7 @@ ETHER = 10**18
 GWEI = 10**9
 
 
-def wait_until(what: str, probe: Callable[[], bool], timeout: float = 20.0) -> None:
+def wait_until(what: str, probe: Callable[[], bool], timeout: float = 60.0) -> None:
     """Poll until true; the failure says what was waited for."""
     deadline = time.monotonic() + timeout
     while not probe():

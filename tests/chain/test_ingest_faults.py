@@ -215,7 +215,7 @@ def test_the_broker_stopped_and_started_under_traffic(devnet: Devnet, kafka: Kaf
 
 def test_an_old_answer_does_not_hide_a_head_announced_meanwhile(devnet: Devnet, kafka: KafkaConfig) -> None:
     with BendingProxy(devnet.anvil.http_url) as proxy:
-        rig = behind(Rig(devnet, kafka, silent_after_s=3.0), proxy)
+        rig = behind(Rig(devnet, kafka, silent_after_s=6.0), proxy)
         bent = threading.Event()
 
         def slow_and_old(method: str, params: list[Any], answer: dict[str, Any]) -> dict[str, Any]:
@@ -228,6 +228,6 @@ def test_an_old_answer_does_not_hide_a_head_announced_meanwhile(devnet: Devnet, 
         with rig.started() as running:
             proxy.bend = slow_and_old
             # The watchdog asks for the head, and while the answer is under way the next block is announced.
-            assert bent.wait(10)
-            wait_until("the head", lambda: running.block == rig.height, timeout=2.5)
+            assert bent.wait(30)
+            wait_until("the head", lambda: running.block == rig.height, timeout=5.5)
     rig.assert_is_chain(rig.events())

@@ -64,7 +64,7 @@ def check_settlements(world: World, before: Purse) -> None:
         return not faults
 
     try:
-        wait_until("settlements that agree with the chain", true, 20)
+        wait_until("settlements that agree with the chain", true)
     except AssertionError as error:
         raise AssertionError(f"{error}:\n" + "\n".join(faults[:20])) from None
 

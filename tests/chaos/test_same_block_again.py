@@ -30,7 +30,7 @@ def sent_behind(scenario: Scenario, block_hash: bytes) -> DecisionRecord:
         submissions = [r for _, r in read_records(config.kafka, SubmissionRecord.TOPIC)]
         return any(isinstance(s, SubmissionRecord) and s.decision_id == d.id for d in found for s in submissions)
 
-    wait_until("a bundle behind the block", sent, 30)
+    wait_until("a bundle behind the block", sent, 60)
     return found[0]
 
 

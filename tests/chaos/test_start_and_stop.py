@@ -60,7 +60,7 @@ def test_second_ingestor_fences_the_first(scenario: Scenario, tmp_path: Path) ->
         scenario.sleep(1, 2)
         second.start(("ingest",))
         try:
-            wait_until("the first sequencer to stop", lambda: not first.running, 30)
+            wait_until("the first sequencer to stop", lambda: not first.running, 60)
             assert first.returncode == EXIT_FENCED
             assert "another writer has taken over" in first.log_tail()
             assert Progress(scenario.world.config).wait(("ingest",), 20)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.checks import check_all
-from tests.chaos.scenario import Scenario
+from tests.chaos.scenario import Scenario, wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.chain, pytest.mark.kafka]
 
@@ -28,7 +28,7 @@ def test_broker_stopped_and_killed_under_traffic(tmp_path: Path) -> None:
                 broker.start()
                 # They wait for the broker: none of them may need somebody to start it again.
                 flows.check()
-            scenario.sleep(3, 4)
+            # Otherwise nothing was tested.
+            wait_until("bundles in blocks", lambda: scenario.included() >= 5, 120)
         scenario.settle()
         check_all(scenario)
-        assert scenario.included() >= 5

@@ -73,7 +73,7 @@ def write_records(config: Config, world: World) -> None:
             writer.send(record)
 
 
-def wait_for(ready: Callable[[], bool], child: ChildProcess, timeout_s: float = 40) -> None:
+def wait_for(ready: Callable[[], bool], child: ChildProcess, timeout_s: float = 90) -> None:
     deadline = time.monotonic() + timeout_s
     while not ready():
         assert child.running, child.log_tail(40)
@@ -153,8 +153,8 @@ def test_all_processes_die_with_the_one_that_started_them(config_file: Path, tmp
     wait_for(lambda: len(workers()) == 2, child)
     running = workers()
     parent.kill()
-    child.wait(10)
-    gone, alive = psutil.wait_procs(running, timeout=10)
+    child.wait(60)
+    gone, alive = psutil.wait_procs(running, timeout=60)
     assert len(gone) == 2 and not alive
 
 
@@ -233,7 +233,7 @@ def test_show_follows_until_it_is_stopped(config: Config, config_file: Path, tmp
     write_records(config, world)
     wait_for(lambda: child.log_path.read_text().count("\n") >= len(world.decisions), child)
     child.signal(signal.SIGINT)
-    assert child.wait(10) == 0
+    assert child.wait(60) == 0
 
 
 def test_unreadable_records_are_listed_once(config: Config, config_file: Path, tmp_path: Path) -> None:

@@ -199,6 +199,18 @@ def test_a_node_in_trouble_does_not_stop_a_bundle(world: World, trouble: Behave)
     )
 
 
+def test_what_later_decisions_show_to_be_past_is_not_sent_without_a_node_either(world: World) -> None:
+    for method in world.node_says:
+        world.node_says[method] = Behave(drop=True)
+    old, new = decision(), decision(seq=10)
+    late = msgspec.structs.replace(nothing_chosen(), head_number=old.target_block)
+    assert [record.status for record in run(world, old, late)] == [Status.EXPIRED]
+    assert world.relay.seen == []
+    # A head that was taken off again: what is decided on its parent is not past.
+    world.log.records.clear()
+    assert [record.status for record in run(world, late, new)] == [Status.ACCEPTED]
+
+
 def test_without_certificate_the_head_is_still_looked_at(world: World) -> None:
     (record,) = run(world, decision(), certify=False)
     assert record.certificate.kind is Kind.SKIPPED and record.status is Status.ACCEPTED
