@@ -155,8 +155,7 @@ class PlainDiffs:
 
     def changes(self, tracked: Mapping[bytes, Slots]) -> BlockChanges:
         """See `Diffs`."""
-        kept = {address: tracked[address] for address in self.plain.touched() if address in tracked}
-        changes, doubtful = self.plain.changes(kept)
+        changes, doubtful = self.plain.changes(tracked if isinstance(tracked, dict) else dict(tracked))
         return BlockChanges({a: AccountChange(*change) for a, change in changes.items()}, frozenset(doubtful))
 
     def balances(self, account: bytes) -> list[tuple[int | None, int | None]]:

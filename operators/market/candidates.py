@@ -52,14 +52,15 @@ class Writer:
 
     def write(self, index: int, plan: Plan, after: Behind, view: MarketView) -> tuple[RouteFound, Candidate]:
         """A plan for the decision and for the simulation. Raises `NotEncodable`."""
-        transaction = self._transaction(plan, after)
+        cycles = [[hop_of(hop) for hop in trade.hops] for trade in plan.trades]
+        transaction = self._transaction(plan, cycles, after)
         needs = view.needs_of(dict.fromkeys(plan.pools))
         witness = view.witness(needs, (self._owner, self._executor))
         if after.post is not None:
             witness = behind(after.post, witness)
-        return _found(index, plan, after, view), Candidate(index, transaction, after.env, witness, needs)
+        return _found(index, plan, cycles, after, view), Candidate(index, transaction, after.env, witness, needs)
 
-    def _transaction(self, plan: Plan, after: Behind) -> Transaction:
+    def _transaction(self, plan: Plan, cycles: Sequence[Sequence[Hop]], after: Behind) -> Transaction:
         # The minimum profit is the exact gross: amounts are fixed in the calldata, so anything else means that the state
         # is not the one simulated on, and the call must fail. It is set before simulation since calldata costs gas.
         env = after.env
@@ -68,7 +69,7 @@ class Writer:
             to=self._executor,
             nonce=after.nonce,
             value=0,
-            data=self._encode([_cycle(trade) for trade in plan.trades]),
+            data=self._encode([_cycle(trade, hops) for trade, hops in zip(plan.trades, cycles, strict=True)]),
             gas_limit=self._max_gas,
             max_fee=env.base_fee,
             priority_fee=0,
@@ -77,23 +78,24 @@ class Writer:
         )
 
 
-def _found(index: int, plan: Plan, after: Behind, view: MarketView) -> RouteFound:
+def _found(index: int, plan: Plan, cycles: Sequence[Sequence[Hop]], after: Behind, view: MarketView) -> RouteFound:
     price = view.prices[plan.anchor]
-    hops = [hop for trade in plan.trades for hop in trade.hops]
     return RouteFound(
         index=index,
         strategy=after.strategy,
         targets=after.targets,
-        hops=tuple(hop_of(hop) for hop in hops),
+        hops=tuple([hop for hops in cycles for hop in hops]),
         gross=plan.gross,
         rate=Rate(Wide(price.wei), Wide(price.amount)),
         gas=plan.gas,
-        prices=tuple(Prices(_shown(hop.price_before), _shown(hop.price_after)) for hop in hops),
+        prices=tuple(
+            [Prices(_shown(hop.price_before), _shown(hop.price_after)) for trade in plan.trades for hop in trade.hops]
+        ),
     )
 
 
-def _cycle(trade: Trade) -> Cycle:
-    return Cycle(trade.amount_in, trade.gross, [(hop_of(hop), hop.hop.pool) for hop in trade.hops])
+def _cycle(trade: Trade, hops: Sequence[Hop]) -> Cycle:
+    return Cycle(trade.amount_in, trade.gross, [(hop, of.hop.pool) for hop, of in zip(hops, trade.hops, strict=True)])
 
 
 def hop_of(hop: TradedHop) -> Hop:

@@ -82,28 +82,28 @@ class MarketView:
     def account(self, address: bytes) -> AccountView | None:
         """What is known of an account, with all its tracked slots; None unless nonce, balance and code are known."""
         known = self._accounts.get(address)
-        return None if known is None else _account_view(known, known.slots)
+        if known is None:
+            return None
+        return _account_view(known, {key: value for key, value in known.slots.items() if value is not None})
 
     def witness(self, needs: Iterable[AccountSlots], whole: Iterable[bytes]) -> Witness:
         """The part of the state that a simulation reads: the named slots, and the accounts in `whole` with all slots.
 
         What is not known is left out, and refused by name when an engine asks for it.
         """
-        accounts: dict[bytes, AccountView] = {}
+        slots: dict[bytes, dict[bytes, bytes]] = {}
         for address in whole:
-            view = self.account(address)
-            if view is not None:
-                accounts[address] = view
+            if (known := self._accounts.get(address)) is not None:
+                slots[address] = {key: value for key, value in known.slots.items() if value is not None}
         for need in needs:
-            known = self._accounts.get(need.address)
-            if known is None:
-                continue
-            view = accounts.get(need.address) or _account_view(known, {})
-            if view is None:
-                continue
-            slots = dict(view.slots)
-            slots.update({key: value for key in need.keys if (value := known.slots.get(key)) is not None})
-            accounts[need.address] = view._replace(slots=slots)
+            if (known := self._accounts.get(need.address)) is not None:
+                found = slots.setdefault(need.address, {})
+                present = known.slots
+                for key in need.keys:
+                    if (value := present.get(key)) is not None:
+                        found[key] = value
+        views = ((address, _account_view(self._accounts[address], of_it)) for address, of_it in slots.items())
+        accounts = {address: view for address, view in views if view is not None}
         hashes = dict.fromkeys(account.code_hash for account in accounts.values())
         return Witness(accounts, {code_hash: self.codes[code_hash] for code_hash in hashes if code_hash in self.codes})
 
@@ -165,8 +165,7 @@ class MarketView:
         return faults
 
 
-def _account_view(known: AccountUpdate, slots: dict[bytes, bytes | None]) -> AccountView | None:
+def _account_view(known: AccountUpdate, slots: dict[bytes, bytes]) -> AccountView | None:
     if known.nonce is None or known.balance is None or known.code_hash is None:
         return None
-    present = {key: value for key, value in slots.items() if value is not None}
-    return AccountView(known.nonce, int.from_bytes(known.balance, "big"), known.code_hash, present)
+    return AccountView(known.nonce, int.from_bytes(known.balance, "big"), known.code_hash, slots)

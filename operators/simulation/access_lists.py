@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from operators.simulation.engine import Case, Engine
 from operators.simulation.model import AccessList, BlockEnv, Transaction
-from operators.simulation.verdict import Report, Touched, Verdict
+from operators.simulation.verdict import WITHOUT_LOGS, Report, Touched, Verdict
 from schemas.opportunities import VerdictKind
 
 #: What the first execution has to tell.
-TOUCHED = Report(touched=True)
+TOUCHED = Report(touched=True, logs=False)
 #: The type of transactions that is signed with a list. Before London there is none.
 _DYNAMIC_FEE = 2
 #: Gas that an entry spares at most: a first access less a later one less the entry (EIP-2929, EIP-2930).
@@ -51,7 +51,7 @@ def cheapest(engine: Engine, executed: Sequence[Executed]) -> list[Verdict]:
         (index, one.case._replace(tx=replace(one.case.tx, access_list=access_list)))
         for index, one, access_list in _hopeful(executed)
     ]
-    again = engine.execute_cases([case for _, case in listed])
+    again = engine.execute_cases([case for _, case in listed], report=WITHOUT_LOGS)
     for (index, case), verdict in zip(listed, again, strict=True):
         if verdict.kind is VerdictKind.SUCCESS and verdict.gas_used < found[index].gas_used:
             found[index] = verdict._replace(access_list=case.tx.access_list)

@@ -148,7 +148,7 @@ class RevmEngine:
         if isinstance(state, Verdict):
             return [state] * len(txs)
         lacking = [self._lacking(witness, need) for need in needs]
-        return self._each(state, env, txs, lacking, unknown, report.touched)
+        return self._each(state, env, txs, lacking, unknown, report)
 
     def execute_cases(
         self, cases: Sequence[Case], unknown: UnknownAccounts = UnknownAccounts.REFUSE, report: Report = NO_REPORT
@@ -168,8 +168,7 @@ class RevmEngine:
             )
         )
         return [
-            native if isinstance(native, Verdict) else self._verdict(next(found), 0, 0, report.touched)
-            for native in natives
+            native if isinstance(native, Verdict) else self._verdict(next(found), 0, 0, report) for native in natives
         ]
 
     def _native_case(self, case: Case) -> tuple[sluice_evm.Witness, sluice_evm.Block, sluice_evm.Transaction] | Verdict:
@@ -215,7 +214,7 @@ class RevmEngine:
         txs: Sequence[Transaction],
         lacking: Sequence[Verdict | None],
         unknown: UnknownAccounts,
-        touched: bool,
+        report: Report,
     ) -> list[Verdict]:
         block = self._block(env)
         if isinstance(block, Verdict):
@@ -234,7 +233,7 @@ class RevmEngine:
             )
         )
         return [
-            native if isinstance(native, Verdict) else self._verdict(next(found), 0, 0, touched) for native in natives
+            native if isinstance(native, Verdict) else self._verdict(next(found), 0, 0, report) for native in natives
         ]
 
     def _state(self, state: Witness | PackedState) -> sluice_evm.Witness | Verdict:
@@ -277,7 +276,9 @@ class RevmEngine:
         for code_hash in hashes:
             add(code_hash, codes[code_hash])
 
-    def _verdict(self, native: sluice_evm.Verdict, tx_index: int, first_log: int, touched: bool = False) -> Verdict:
+    def _verdict(
+        self, native: sluice_evm.Verdict, tx_index: int, first_log: int, report: Report = NO_REPORT
+    ) -> Verdict:
         kind, reason, detail, output = (
             _KINDS[native.kind],
             native.reason[:64],
@@ -286,11 +287,10 @@ class RevmEngine:
         )
         if kind is VerdictKind.REVERTED:
             reason, detail = self._errors.decode(output)
-        logs = tuple(
-            Log(address=address, topics=topics, data=data, tx_index=tx_index, log_index=at)
-            for at, (address, topics, data) in enumerate(native.logs, first_log)
-        )
-        slots = tuple(Touched(*slot) for slot in native.slots) if touched and kind is not VerdictKind.REFUSED else None
+        told = enumerate(native.logs, first_log) if report.logs else ()
+        logs = tuple([Log(address, topics, data, tx_index, at) for at, (address, topics, data) in told])
+        touched = report.touched and kind is not VerdictKind.REFUSED
+        slots = tuple([Touched(*slot) for slot in native.slots]) if touched else None
         return Verdict(kind, reason, detail, native.gas_used, native.effective_gas_price, logs, output, touched=slots)
 
 

@@ -18,7 +18,7 @@ from operators.market.messages import Candidate, EventSummary, SimulationInput
 from operators.market.step import Reaction
 from operators.simulation.access_lists import TOUCHED, Executed, cheapest
 from operators.simulation.engine import Case, Engine
-from operators.simulation.verdict import NO_REPORT, Verdict, refused
+from operators.simulation.verdict import WITHOUT_LOGS, Verdict, refused
 
 
 class SimulationOutput(NamedTuple):
@@ -45,7 +45,7 @@ def simulate(
             else:
                 case = Case(candidate.witness, candidate.env, candidate.transaction, candidate.needs)
                 together[candidate.index] = case
-        report = TOUCHED if access_lists else NO_REPORT
+        report = TOUCHED if access_lists else WITHOUT_LOGS
         verdicts.update(zip(together, engine.execute_cases(list(together.values()), report=report), strict=True))
         begun |= together
     if access_lists:

@@ -16,13 +16,14 @@ from pathlib import Path
 from infra.chain.transactions import decode
 from infra.devnet.anvil import Anvil
 from infra.devnet.node import Node, data
-from tests.bench.made_trades import usual_blocks
+from tests.bench.made_trades import USUAL_PAIRS, make_pairs, usual_blocks
 from tests.bench.recorded_state import (
     GAS_LIMIT,
     MINED,
     OTHERS,
     WAITING,
     WARM,
+    LaidTogether,
     Recorded,
     absent,
     in_turn,
@@ -84,7 +85,7 @@ class BurstChain:
 def burst_chain(data_folder: Path, folder: Path, between: int = 0) -> Iterator[BurstChain]:
     """The node at work, with so many made blocks between the two; `folder` takes its files and the keys. Raises `UnplayableBlock` and what the node's start raises."""
     together = laid_together(data_folder, folder)
-    made, made_pools = usual_blocks(together, between) if between else ((), ())
+    made, made_pools = _between(together, between) if between else ((), [])
     recorded, nonces = together.recorded, together.nonces
     mined = [one for number in MINED for one in recorded[number]]
     rest = [one for number in (*WAITING, *OTHERS) for one in recorded[number]]
@@ -108,6 +109,12 @@ def burst_chain(data_folder: Path, folder: Path, between: int = 0) -> Iterator[B
             time=together.time,
             between=made,
         )
+
+
+def _between(together: LaidTogether, count: int) -> tuple[tuple[tuple[bytes, ...], ...], list[bytes]]:
+    """So many made blocks, and the pools that are put into the state for them."""
+    pairs, twins = make_pairs(together.accounts, together.pairs[0], USUAL_PAIRS)
+    return usual_blocks(together.accounts, pairs, count), [*(pair.address for pair in pairs), *twins]
 
 
 def _with_logs(

@@ -22,7 +22,7 @@ from infra.devnet.node import Node, data, to_hex
 from infra.devnet.signer import Signer
 from operators.pools.uniswap_v2 import SYNC_TOPIC
 from tests.bench.burst_chain import BurstChain
-from tests.bench.made_trades import fund, made_transactions, make_pairs
+from tests.bench.made_trades import fund, made_transactions, make_pairs, usual_blocks
 from tests.bench.recorded_state import (
     MINED,
     WAITING,
@@ -38,7 +38,7 @@ _USERS = 24
 #: Of the transactions so many are recorded at most.
 _RECORDED = 0.6
 #: Transactions that are traced as one block.
-_TRACED = 80
+_TRACED = 125
 _TRACE = b"debug_traceBlockByHash"
 
 
@@ -82,13 +82,14 @@ class LargeBlock:
 
 
 @contextmanager
-def large_block(data_folder: Path, folder: Path, size: Size = LARGE) -> Iterator[LargeBlock]:
-    """A node at the block before the one for warming up; `folder` takes its files and the keys. Raises `ValueError` where the recordings give no block of the
+def large_block(data_folder: Path, folder: Path, size: Size = LARGE, between: int = 0) -> Iterator[LargeBlock]:
+    """A node at the block before the one for warming up, behind which come so many made ones of a usual size; `folder` takes its files and the keys. Raises `ValueError` where the recordings give no block of the
     size, and what `node_of` raises."""
     together = laid_together(data_folder, folder)
     users = [Signer.of_seed("large block", number) for number in range(_USERS)]
     pairs, twins = make_pairs(together.accounts, together.pairs[0], size.pools)
     fund(together.accounts, users, pairs)
+    before = usual_blocks(together.accounts, pairs, between) if between else ()
     warm = together.recorded[WARM]
     wanted = [one for number in (*MINED, *WAITING) for one in together.recorded[number]]
     candidates = in_turn(warm, wanted, together.nonces)[: int(_RECORDED * size.transactions)]
@@ -105,7 +106,7 @@ def large_block(data_folder: Path, folder: Path, size: Size = LARGE) -> Iterator
             node=anvil, start=start, owner=together.owner, keys=together.keys,
             pools=tuple(sorted({*known, *(pair.address for pair in pairs), *twins})),
             warm=(), waiting=(), waiting_of={}, blocks=(tuple(first), (*real, *made)), time=together.time, gas_limit=_GAS_LIMIT,
-            ordered=True,
+            ordered=True, between=before,
         )  # fmt: skip
         yield LargeBlock(chain, size, len(real), logs, changed)
 

@@ -16,7 +16,7 @@ from infra.devnet.signer import Signer
 from operators.pools.uniswap_v2 import pair_address
 from schemas.config import FactoryConfig
 from schemas.known import V2_FACTORIES, WRAPPED_NATIVE
-from tests.bench.recorded_state import LOCK, RESERVES, TOKENS, LaidTogether, mapped
+from tests.bench.recorded_state import LOCK, RESERVES, TOKENS, mapped
 
 _GAS, _MAX_FEE, _PRIORITY_FEE = 400_000, 50 * 10**9, 10**9
 _NATIVE = WRAPPED_NATIVE[1]
@@ -30,8 +30,9 @@ _NATIVE_SLOTS, _DAI_SLOTS = (3, 4), (2, 3)
 _TWIN_EVERY = 2
 #: Wei in a pair; what a swap puts in, as a part of the reserve; the same of the swaps that leave something, and of how many pools one is such.
 _WORTH, _SMALL, _OPEN, _OPEN_EVERY = (40 * ETHER, 900 * ETHER), (1e-4, 9e-4), (0.015, 0.03), 24
-#: Of a usual block: transactions, logs on average, pairs that it changes; and who sends them.
-_TRANSACTIONS, _LOGS, _PAIRS, _USERS = 200, 450, 45, 24
+#: Of a usual block: transactions, logs on average, and who sends them; the pairs that such a block changes.
+_TRANSACTIONS, _LOGS, _USERS = 200, 450, 24
+USUAL_PAIRS = 45
 #: Logs of a swap over one pair, over two, of a transfer: a Transfer of each token, Sync and Swap.
 _ONE, _TWO = 4, 7
 
@@ -45,14 +46,12 @@ class Pair(NamedTuple):
     token_reserve: int
 
 
-def usual_blocks(together: LaidTogether, count: int) -> tuple[tuple[tuple[bytes, ...], ...], list[bytes]]:
-    """Transactions of so many blocks of a usual size, each of which changes all of the pairs that are put into the state for them; the tracked ones among these."""
+def usual_blocks(accounts: dict[bytes, Account], pairs: Sequence[Pair], count: int) -> tuple[tuple[bytes, ...], ...]:
+    """The transactions of so many blocks of a usual size that together change all of these pairs, by users who are put into the accounts."""
     users = [Signer.of_seed("usual blocks", number) for number in range(_USERS)]
-    pairs, twins = make_pairs(together.accounts, together.pairs[0], _PAIRS)
-    fund(together.accounts, users, pairs)
+    fund(accounts, users, pairs)
     raws = made_transactions(users, pairs, count * _TRANSACTIONS, count * _LOGS)
-    blocks = tuple(tuple(raws[start : start + _TRANSACTIONS]) for start in range(0, len(raws), _TRANSACTIONS))
-    return blocks, [*(pair.address for pair in pairs), *twins]
+    return tuple(tuple(raws[start : start + _TRANSACTIONS]) for start in range(0, len(raws), _TRANSACTIONS))
 
 
 def make_pairs(accounts: dict[bytes, Account], pair_of: bytes, count: int) -> tuple[list[Pair], list[bytes]]:
