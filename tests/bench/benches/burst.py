@@ -34,8 +34,8 @@ from tests.bench.result import Result, Settings, percentile
 
 #: Pools in the graph.
 POOLS = 10_000
-#: The targets in milliseconds: all of it on two cores; the block alone on one, median and 99th percentile (T9).
-WHOLE_MS, BLOCK_MS, BLOCK_P99_MS = 100, 5, 15
+#: The target in milliseconds for all of it, on two cores.
+WHOLE_MS = 100
 _SHARES = (0.5, 0.9)
 
 
@@ -148,8 +148,8 @@ def _stages(result: Result, runs: Sequence[Run]) -> None:
         table.add_row(f"{kind.value}: all", "", *_cells(total, whole), each, end_section=True)
         if kind is EventKind.BLOCK:
             result.notes.append(
-                f"T9, a block to its signed bundle, compute of one core: p50 {median(total):.1f} ms, p99 {percentile(total, 0.99):.1f} ms, least {total[0]:.1f} ms (targets "
-                f"{BLOCK_MS} and {BLOCK_P99_MS}). Both processes are in it, and reading what the node traces of the block's state changes."
+                f"The block to its signed bundle, compute of one core: p50 {median(total):.1f} ms, p99 {percentile(total, 0.99):.1f} ms, least {total[0]:.1f} ms. Both processes are in it, and "
+                "reading what the node traces of the block's state changes. They have just begun and took one block before; the bench `block` (T9) has the same block in processes that took several."
             )
     totals = {
         "sequencer": sorted(sum(one.intake.values()) * 1e3 for one in runs),
