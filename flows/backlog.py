@@ -98,7 +98,7 @@ class BacklogSource(FixedPartitionedSource[tuple[str, Record], Bookmark]):
     def build_part(self, step_id: str, for_part: str, resume_state: Bookmark | None) -> _CatchingUp:
         """Opens the source and notes where its topic ends now."""
         layout = LogLayout(self._kafka, clients.admin(self._kafka))
-        ends = layout.committed_ends(layout.partitions([self._topic_name]))
+        ends = layout.settled_ends(layout.partitions([self._topic_name]))
         inner = self._source.build_part(step_id, for_part, resume_state)
         return _CatchingUp(inner, ends, self._topic_name, self._backlog)
 

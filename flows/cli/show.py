@@ -64,7 +64,7 @@ def records(kafka: KafkaConfig, topic: str, start: int, limit: int | None, follo
         drain.install_signal_handlers()
     layout = LogLayout(kafka, clients.admin(kafka))
     partitions = layout.partitions([topic])
-    lows, ends = layout.lows(partitions), layout.committed_ends(partitions)
+    lows, ends = layout.lows(partitions), layout.settled_ends(partitions)
     begin = {p: max(lows[p], start if start >= 0 else ends[p] + start) for p in partitions}
     left = limit
     with LogReader(kafka, "show", {p: min(offset, ends[p]) for p, offset in begin.items()}) as reader:

@@ -86,6 +86,6 @@ class CheckedSource(FixedPartitionedSource[tuple[str, Record], Bookmark]):
         cluster_id = layout.cluster_id()
         lows = layout.lows(partitions)
         starts = lows if resume_state is None else resumed(*resume_state, cluster_id, lows)
-        ends = layout.committed_ends(partitions) if self._until_end else None
+        ends = layout.settled_ends(partitions) if self._until_end else None
         reader = CheckedReader(self._kafka, self._reader, starts)
         return _Partitions(reader, cluster_id, self._batch_size, self._drain, ends)

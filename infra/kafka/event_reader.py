@@ -50,7 +50,7 @@ class EventReader:
         lows = layout.lows(partitions)
         starts = lows if bookmark is None else resumed(bookmark[0], bookmark[2], self._cluster_id, lows)
         self._until = until
-        self._ends = layout.committed_ends(partitions) if until is not None else {}
+        self._ends = layout.settled_ends(partitions) if until is not None else {}
         self._last_seq: int | None = until.seq if until is not None else None
         self._highest_before_end = -1
         self._assembler = Assembler(chain, from_seq if bookmark is None else bookmark[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 
@@ -13,6 +14,10 @@ from infra.kafka.positions import Partition
 from schemas.config import KafkaConfig
 
 _Offsets = dict[TopicPartition, "Future[ListOffsetsResultInfo]"]
+#: How long an open transaction is waited for where the ends of the log are asked for; ours take milliseconds, and one that is open for
+#: longer has most likely lost its writer.
+_OPEN_WAIT_S = 5.0
+_ASK_AGAIN_S = 0.005
 
 
 class PendingOffsets:
@@ -74,6 +79,20 @@ class LogLayout:
     def committed_ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """The position behind the last record that no open transaction holds back."""
         return self._ask(partitions, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED).result()
+
+    def settled_ends(self, partitions: Iterable[Partition], wait_s: float = _OPEN_WAIT_S) -> dict[Partition, int]:
+        """`committed_ends` once the transactions that were open at the call have ended; those of `wait_s` seconds and more are left out.
+
+        A broker acknowledges a commit before the partitions show it (KIP-98: the markers are written afterwards), so whoever asks for
+        the ends right behind a commit would otherwise miss what was just written.
+        """
+        wanted = list(partitions)
+        written, deadline = self.ask_ends(wanted).result(), time.monotonic() + wait_s
+        ends = self.committed_ends(wanted)
+        while not reached(ends, written) and time.monotonic() < deadline:
+            time.sleep(_ASK_AGAIN_S)
+            ends = self.committed_ends(wanted)
+        return ends
 
     def ask_ends(self, partitions: Iterable[Partition]) -> PendingOffsets:
         """The position behind the last record, open transactions included; does not wait."""

@@ -53,14 +53,14 @@ def _between(
 def read_records(
     kafka: KafkaConfig, topic_name: str, since_ms: int | None = None
 ) -> Iterator[tuple[Position, Record | BadRecord]]:
-    """Every committed record of a topic, from its beginning to its end as of the call; in order within each partition. `since_ms` begins in
-    each partition with the first record that was written at this time (unix milliseconds, by the writer's clock) or later.
+    """Every record of a topic whose commit was acknowledged before the call, in order within each partition. `since_ms` begins in each
+    partition with the first record that was written at this time (unix milliseconds, by the writer's clock) or later.
 
     A record that cannot be read comes as the `BadRecord` that says why. Raises `TopicMissing`, `OffsetLost`, `ReadFailed`.
     """
     layout = _layout(kafka)
     partitions = layout.partitions([topic_name])
-    ends = layout.committed_ends(partitions)
+    ends = layout.settled_ends(partitions)
     yield from _between(
         kafka, layout.lows(partitions) if since_ms is None else layout.since(partitions, since_ms), ends
     )
@@ -69,7 +69,7 @@ def read_records(
 def read_events(
     kafka: KafkaConfig, chain: int, from_seq: int = 0, until_seq: int | None = None, *, gap_timeout_s: float = 30.0
 ) -> Iterator[Event]:
-    """The chain's events in order, from `from_seq` to `until_seq` (both included) or the end as of the call.
+    """The chain's events in order, from `from_seq` to `until_seq` (both included) or to the last one that was committed before the call.
 
     Raises `MissingSequence` as the sequenced source does. Unreadable records go to the dead-letter topic.
     """

@@ -79,7 +79,8 @@ class TransactionalWriter:
                     ) from None
 
     def commit(self, records: Sequence[Record]) -> None:
-        """Write the records, in this order, as one transaction; they are visible when this returns.
+        """Write the records, in this order, as one transaction. When this returns they are committed for good; readers
+        see them milliseconds later (`LogLayout.settled_ends` waits for it).
 
         Raises `BadRecord(OVERSIZED)` before anything is written; `WriteFailed`: none of them is visible; `Fenced`: another
         writer took over, this one must stop; `CommitUnknown`: see there.

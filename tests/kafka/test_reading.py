@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from infra.kafka import clients
+from infra.kafka.layout import LogLayout
 from infra.kafka.reading import read_events, read_records, tail_records, tail_state
+from infra.kafka.transactional import TransactionalWriter
 from schemas.config import KafkaConfig
-from tests.kafka.traffic import events, write_events
+from schemas.topics import SEQUENCED
+from tests.kafka.traffic import events, parts_of, write_events
 
 pytestmark = pytest.mark.kafka
 
@@ -14,6 +18,34 @@ pytestmark = pytest.mark.kafka
 def test_events_come_back_as_written(kafka: KafkaConfig) -> None:
     write_events(kafka, 1, range(100))
     assert list(read_events(kafka, 1)) == events(1, 0, 100)
+
+
+def test_what_was_just_committed_is_read(kafka: KafkaConfig) -> None:
+    """A broker acknowledges a commit before its partitions show it (here in one of six on a busy machine)."""
+    layout = LogLayout(kafka, clients.admin(kafka))
+    partitions = layout.partitions(t.name for t in SEQUENCED)
+    with TransactionalWriter(kafka, "ingest.1") as writer:
+        for seq in range(300):
+            writer.commit(parts_of(1, seq))
+            ends = layout.settled_ends(partitions)
+            # Nothing else is under way, so nothing may lie behind the ends.
+            assert ends == layout.ask_ends(partitions).result()
+    assert list(read_events(kafka, 1)) == events(1, 0, 300)
+
+
+def test_a_transaction_that_stays_open_does_not_hold_readers_up_for_ever(kafka: KafkaConfig) -> None:
+    write_events(kafka, 1, range(5))
+    layout = LogLayout(kafka, clients.admin(kafka))
+    before = layout.settled_ends(layout.partitions(["blocks"]))
+    writer = clients.transactional_producer(kafka, "stuck", 60_000)
+    writer.init_transactions(30)
+    writer.begin_transaction()
+    writer.produce(kafka.topic("blocks"), b"never committed", b"k")
+    writer.flush(30)
+    try:
+        assert layout.settled_ends(layout.partitions(["blocks"]), wait_s=0.5) == before
+    finally:
+        writer.abort_transaction(30)
 
 
 def test_from_and_until_bound_what_is_read(kafka: KafkaConfig) -> None:
