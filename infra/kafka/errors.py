@@ -4,6 +4,27 @@ from __future__ import annotations
 
 from confluent_kafka import KafkaError
 
+#: What goes by itself while brokers come, go or change places: the client reconnects, and asked again the cluster answers.
+PASSING = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TRANSPORT,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+        KafkaError._WAIT_COORD,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+    }
+)
+
 
 class KafkaLayerError(Exception):
     """The base of all errors of the connector layer."""
@@ -27,6 +48,10 @@ class StateMismatch(KafkaLayerError):
 
 class ReadFailed(KafkaLayerError):
     """The cluster refused to serve a topic."""
+
+
+class NotNow(ReadFailed):
+    """The cluster cannot serve a topic at present; asked again it may."""
 
 
 class MissingSequence(KafkaLayerError):

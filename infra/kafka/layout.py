@@ -8,8 +8,9 @@ from concurrent.futures import Future
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ClusterMetadata, ListOffsetsResultInfo, OffsetSpec
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from infra.kafka.errors import ReadFailed, TopicMissing, describe
+from infra.kafka.errors import PASSING, NotNow, ReadFailed, TopicMissing, describe
 from infra.kafka.positions import Partition
 from schemas.config import KafkaConfig
 
@@ -17,7 +18,9 @@ _Offsets = dict[TopicPartition, "Future[ListOffsetsResultInfo]"]
 #: How long an open transaction is waited for where the ends of the log are asked for; ours take milliseconds, and one that is open for
 #: longer has most likely lost its writer.
 _OPEN_WAIT_S = 5.0
-_ASK_AGAIN_S = 0.005
+_LOOK_AGAIN_S = 0.005
+#: How long after the cluster said "not now" it is asked again.
+_ASK_AGAIN_S = 0.1
 
 
 class PendingOffsets:
@@ -33,14 +36,15 @@ class PendingOffsets:
         return all(f.done() for f in self._futures.values())
 
     def result(self) -> dict[Partition, int]:
-        """The offsets. Raises `ReadFailed` naming the partition whose offset the cluster would not tell."""
+        """The offsets. Raises `ReadFailed`, or `NotNow`, naming the partition whose offset the cluster would not tell."""
         found = {}
         for place, future in self._futures.items():
             name = place.topic.removeprefix(self._kafka.topic_prefix)
             try:
                 found[Partition(name, place.partition)] = future.result().offset
             except KafkaException as error:
-                raise ReadFailed(f"offsets of {name}/{place.partition}: {describe(error.args[0])}") from None
+                kind = NotNow if error.args[0].code() in PASSING else ReadFailed
+                raise kind(f"offsets of {name}/{place.partition}: {describe(error.args[0])}") from None
         return found
 
 
@@ -74,11 +78,15 @@ class LogLayout:
 
     def lows(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """The first offset still held of each partition."""
-        return self._ask(partitions, OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED).result()
+        return self._told(partitions, OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED)
 
     def committed_ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """The position behind the last record that no open transaction holds back."""
-        return self._ask(partitions, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED).result()
+        return self._told(partitions, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED)
+
+    def written_ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """The position behind the last record, open transactions included."""
+        return self._told(partitions, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)
 
     def settled_ends(self, partitions: Iterable[Partition], wait_s: float = _OPEN_WAIT_S) -> dict[Partition, int]:
         """`committed_ends` once the transactions that were open at the call have ended; those of `wait_s` seconds and more are left out.
@@ -87,23 +95,34 @@ class LogLayout:
         the ends right behind a commit would otherwise miss what was just written.
         """
         wanted = list(partitions)
-        written, deadline = self.ask_ends(wanted).result(), time.monotonic() + wait_s
+        written, deadline = self.written_ends(wanted), time.monotonic() + wait_s
         ends = self.committed_ends(wanted)
         while not reached(ends, written) and time.monotonic() < deadline:
-            time.sleep(_ASK_AGAIN_S)
+            time.sleep(_LOOK_AGAIN_S)
             ends = self.committed_ends(wanted)
         return ends
 
     def ask_ends(self, partitions: Iterable[Partition]) -> PendingOffsets:
-        """The position behind the last record, open transactions included; does not wait."""
+        """`written_ends` without waiting."""
         return self._ask(partitions, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)
 
     def since(self, partitions: Iterable[Partition], unix_ms: int) -> dict[Partition, int]:
         """The first offset of each partition whose record was written at this time or later; its end where there is none."""
         wanted = list(partitions)
-        found = self._ask(wanted, OffsetSpec.for_timestamp(unix_ms), IsolationLevel.READ_UNCOMMITTED).result()
-        ends = self._ask(wanted, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED).result()
+        found = self._told(wanted, OffsetSpec.for_timestamp(unix_ms), IsolationLevel.READ_UNCOMMITTED)
+        ends = self.written_ends(wanted)
         return {partition: offset if offset >= 0 else ends[partition] for partition, offset in found.items()}
+
+    def _told(self, partitions: Iterable[Partition], spec: OffsetSpec, level: IsolationLevel) -> dict[Partition, int]:
+        """The answer, asked for again where a broker that has just come does not know its partitions' leaders yet."""
+        wanted = list(partitions)
+        retrying = Retrying(
+            retry=retry_if_exception_type(NotNow),
+            stop=stop_after_delay(self._kafka.probe_timeout_s),
+            wait=wait_fixed(_ASK_AGAIN_S),
+            reraise=True,
+        )
+        return retrying(lambda: self._ask(wanted, spec, level).result())
 
     def _ask(self, partitions: Iterable[Partition], spec: OffsetSpec, level: IsolationLevel) -> PendingOffsets:
         wanted = {TopicPartition(self._kafka.topic(p.topic), p.number): spec for p in partitions}

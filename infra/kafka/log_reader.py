@@ -9,23 +9,10 @@ from typing import NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from infra.kafka import clients
-from infra.kafka.errors import OffsetLost, ReadFailed, describe
+from infra.kafka.errors import PASSING, OffsetLost, ReadFailed, describe
 from infra.kafka.positions import Partition
 from schemas.config import KafkaConfig
 
-# The client reconnects by itself after these; a broker that is away is waited for.
-_PASSING = frozenset(
-    {
-        KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._TRANSPORT,
-        KafkaError._RESOLVE,
-        KafkaError._TIMED_OUT,
-        KafkaError._WAIT_COORD,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-    }
-)
 _LOST = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
 
 
@@ -87,7 +74,7 @@ class LogReader:
             self.positions[partition] = max(self.positions[partition], end)
         elif code in _LOST:
             raise OffsetLost(self._lost(message, error))
-        elif code in _PASSING or error.retriable():
+        elif code in PASSING or error.retriable():
             clients.log.warning("reading from %s: %s", self._kafka.bootstrap_servers, describe(error))
         else:
             where = f"{message.topic()}/{message.partition()}" if message.topic() else self._kafka.bootstrap_servers
