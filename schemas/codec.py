@@ -38,9 +38,9 @@ class BadRecord(ValueError):
 
 
 def _encode_hook(value: Any) -> bytes:
-    if isinstance(value, Wide):
+    if type(value) is Wide:
         return wide_to_bytes(value)
-    if isinstance(value, Signed):
+    if type(value) is Signed:
         return signed_to_bytes(value)
     raise NotImplementedError(f"no wire form for {type(value).__name__}")
 

@@ -16,7 +16,8 @@ R = TypeVar("R", bound=Record)
 
 def content_id(record: Record) -> bytes:
     """32-byte BLAKE2b of the record's wire fields with its `id` field blanked, bound to topic and version."""
-    blank = msgspec.structs.replace(record, id=ZERO_HASH)
+    # Records are made with a blank one; a copy is for those that were read.
+    blank = record if getattr(record, "id", None) == ZERO_HASH else msgspec.structs.replace(record, id=ZERO_HASH)
     head = f"{record.TOPIC}/{record.VERSION}\0".encode()
     return blake2b(head + encode_fields(blank), digest_size=32).digest()
 

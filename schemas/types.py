@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -22,6 +23,9 @@ Uint = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Name = Annotated[str, msgspec.Meta(max_length=64)]
 #: A sentence for people.
 Text = Annotated[str, msgspec.Meta(max_length=2000)]
+
+#: Numbers that are not made anew each time they are read: a block's gas prices are few.
+_REMEMBERED = 4096
 
 ZERO_ADDRESS = bytes(20)
 ZERO_HASH = bytes(32)
@@ -45,11 +49,13 @@ class Signed(int):
 
 def wide_to_bytes(value: int) -> bytes:
     """Shortest big-endian form; zero is the empty string. Raises `OverflowError` outside [0, 2**256)."""
-    if value >> 256:
+    bits = value.bit_length()
+    if bits > 256 or value < 0:
         raise OverflowError(f"{value} does not fit an unsigned 256-bit integer")
-    return value.to_bytes((value.bit_length() + 7) // 8, "big")
+    return value.to_bytes((bits + 7) // 8, "big")
 
 
+@lru_cache(_REMEMBERED)
 def wide_from_bytes(data: bytes) -> Wide:
     """Inverse of `wide_to_bytes`. Raises `ValueError` on over-long or non-shortest input."""
     if len(data) > 32 or data[:1] == b"\0":

@@ -12,6 +12,7 @@ from infra.chain.keccak import check_backends
 from infra.chain.node import Node
 from infra.ingest.feeds import Feeds
 from infra.kafka.errors import Fenced, KafkaLayerError
+from infra.runtime.collector import rare_collections
 from infra.runtime.drain import Drain
 from schemas.config import Config
 from schemas.pending import PendingRecord
@@ -29,7 +30,8 @@ def run_ingest(config: Config, drain: Drain, *, on_progress: OnProgress = None) 
     check_backends()
     # One line per request would drown everything else, and the node's address in it may hold a key.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    asyncio.run(_run(config, drain, on_progress))
+    with rare_collections():
+        asyncio.run(_run(config, drain, on_progress))
 
 
 async def _run(config: Config, drain: Drain, on_progress: OnProgress) -> None:

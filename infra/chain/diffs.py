@@ -78,10 +78,7 @@ async def block_diffs(node: Node, block_hash: bytes, tx_hashes: Sequence[bytes])
 
 def _plain_diffs(body: bytes, tx_hashes: Sequence[bytes]) -> PlainDiffs | None:
     diffs = None if sluice_evm is None else sluice_evm.TraceReader.block_diffs(body)
-    if diffs is None or len(diffs) != len(tx_hashes):
-        return None
-    as_asked = all(told in (None, asked) for told, asked in zip(diffs.hashes(), tx_hashes, strict=True))
-    return PlainDiffs(diffs) if as_asked else None
+    return PlainDiffs(diffs) if diffs is not None and diffs.are_of(tuple(tx_hashes)) else None
 
 
 def _checked(traces: Sequence[BlockTrace], tx_hashes: Sequence[bytes]) -> list[TracedDiff]:

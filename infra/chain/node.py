@@ -290,6 +290,10 @@ class Node:
 
 async def _all(work: Callable[[], Any], count: int) -> None:
     """Run so many workers; the first failure ends the others and is raised."""
+    if count <= 1:
+        # Mostly: a task for it would only have to be scheduled.
+        await work()
+        return
     tasks = [asyncio.ensure_future(work()) for _ in range(count)]
     try:
         await asyncio.gather(*tasks)

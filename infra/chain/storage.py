@@ -82,6 +82,14 @@ async def balances(node: Node, block_hash: bytes, accounts: list[bytes]) -> list
     return [hexes.quantity(answer) for answer in await node.all_of(calls)]
 
 
+async def balances_and_nonces(node: Node, block_hash: bytes, accounts: list[bytes]) -> list[tuple[int, int]]:
+    """Native balance in wei and transaction count of each as of the end of the block, in one request."""
+    block = at(block_hash)
+    methods = ("eth_getBalance", "eth_getTransactionCount")
+    answers = await node.all_of([call_of(str, method, hexes.show(a), block) for a in accounts for method in methods])
+    return [(hexes.quantity(answers[i]), hexes.uint(answers[i + 1])) for i in range(0, len(answers), 2)]
+
+
 async def nonces(node: Node, block_hash: bytes, accounts: list[bytes]) -> list[int]:
     """Transaction counts as of the end of the block."""
     block = at(block_hash)

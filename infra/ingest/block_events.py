@@ -14,7 +14,7 @@ from infra.chain.node import Node
 from infra.chain.prestate import AccountChange, State, state_of
 from infra.chain.reads import PackedRead
 from infra.chain.receipts import Mined, mined_in
-from infra.chain.storage import balances, changed_between, nonces, read_accounts
+from infra.chain.storage import balances, balances_and_nonces, changed_between, read_accounts
 from infra.ingest import metrics
 from schemas.blocks import BlockOp, BlockRecord
 from schemas.logs import Log, LogsRecord
@@ -68,17 +68,14 @@ async def gather_block(node: Node, header: Header, watch: Watch) -> BlockFacts:
 async def _gather_by_reading(node: Node, header: Header, watch: Watch) -> BlockFacts:
     ours = sorted({watch.owner, watch.executor})
     wanted = {account: watch.named(account) for account in watch.tracked}
-    mined, changes, whole, balance, nonce = await asyncio.gather(
+    mined, changes, whole, purses = await asyncio.gather(
         mined_in(node, header),
         changed_between(node, header.parent_hash, header.hash, wanted),
         read_accounts(node, header.hash, watch.whole),
-        balances(node, header.hash, ours),
-        nonces(node, header.hash, ours),
+        balances_and_nonces(node, header.hash, ours),
     )
     changes |= whole
-    for i, account in enumerate(ours):
-        change = changes.setdefault(account, AccountChange())
-        change.balance, change.nonce = balance[i], nonce[i]
+    _own_purses(changes, ours, purses)
     watched = await asyncio.gather(*(_watched_alone(node, mined, index, ours) for index in _own_indices(mined, watch)))
     return BlockFacts(header, mined, tuple(watched), state_of(changes))
 
@@ -103,22 +100,26 @@ async def _watched_alone(node: Node, mined: Mined, index: int, accounts: Sequenc
 async def _gather_by_tracing(node: Node, header: Header, watch: Watch) -> BlockFacts:
     tx_hashes = header.tx_hashes or ()
     ours = sorted({watch.owner, watch.executor})
-    mined, diffs, balance, nonce = await asyncio.gather(
+    mined, diffs, purses = await asyncio.gather(
         mined_in(node, header),
         block_diffs(node, header.hash, tx_hashes),
-        balances(node, header.hash, ours),
-        nonces(node, header.hash, ours),
+        balances_and_nonces(node, header.hash, ours),
     )
     if diffs is None:
         metrics.UNTRACED.labels("block").inc()
         return await _gather_by_reading(node, header, watch)
     changes = await _changes(node, header, diffs, watch)
-    for i, account in enumerate(ours):
-        # Asked, not traced: withdrawals and fees change a balance outside of any transaction.
-        change = changes.setdefault(account, AccountChange())
-        change.balance, change.nonce = balance[i], nonce[i]
-    watched = await _watched(node, header, mined, diffs, dict(zip(ours, balance, strict=True)), watch)
+    _own_purses(changes, ours, purses)
+    after = {account: balance for account, (balance, _) in zip(ours, purses, strict=True)}
+    watched = await _watched(node, header, mined, diffs, after, watch)
     return BlockFacts(header, mined, watched, state_of(changes))
+
+
+def _own_purses(changes: dict[bytes, AccountChange], ours: Sequence[bytes], purses: Sequence[tuple[int, int]]) -> None:
+    """Our balances and nonces, asked and not traced: withdrawals and fees change a balance outside of any transaction."""
+    for account, (balance, nonce) in zip(ours, purses, strict=True):
+        change = changes.setdefault(account, AccountChange())
+        change.balance, change.nonce = balance, nonce
 
 
 async def gather_start(node: Node, header: Header, watch: Watch) -> BlockFacts:

@@ -85,15 +85,17 @@ class Signer:
 
     def sign_transaction(self, transaction: UnsignedTransaction) -> SignedTransaction:
         """Sign as type 2 (EIP-1559)."""
-        fields = [
+        fields = (
             *(_quantity(transaction.chain_id), _quantity(transaction.nonce)),
             *(_quantity(transaction.priority_fee), _quantity(transaction.max_fee), _quantity(transaction.gas_limit)),
             *(transaction.to, _quantity(transaction.value), transaction.data),
             [[address, list(keys)] for address, keys in transaction.access_list],
-        ]
-        signature = self._sign(keccak(_DYNAMIC_FEE + rlp_items.encode(fields)))
-        fields += [_quantity(signature[64]), signature[:32].lstrip(b"\0"), signature[32:64].lstrip(b"\0")]
-        raw = _DYNAMIC_FEE + rlp_items.encode(fields)
+        )
+        # What is signed and what is sent begin alike.
+        unsigned = b"".join([rlp_items.encode(field) for field in fields])
+        signature = self._sign(keccak(_DYNAMIC_FEE + rlp_items.list_of(unsigned)))
+        numbers = (_quantity(signature[64]), signature[:32].lstrip(b"\0"), signature[32:64].lstrip(b"\0"))
+        raw = _DYNAMIC_FEE + rlp_items.list_of(unsigned + b"".join([rlp_items.encode(each) for each in numbers]))
         return SignedTransaction(raw, keccak(raw))
 
     def sign_legacy_transaction(self, transaction: UnsignedTransaction) -> SignedTransaction:

@@ -13,6 +13,7 @@ from bytewax.errors import BytewaxRuntimeError
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
+from infra.runtime.collector import rare_collections
 from infra.runtime.manifest import FILE, check_manifest, manifest_of, write_manifest
 from infra.runtime.probe import BrokerUnreachable, probe_broker
 
@@ -43,14 +44,15 @@ def run_flow(
         raise ValueError("process_id and addresses go together: both for several processes, neither for one")
     recovery = None if state_dir is None else _open_state(flow, state_dir, layout or {})
     try:
-        cli_main(
-            flow,
-            workers_per_process=workers_per_process,
-            process_id=process_id,
-            addresses=list(addresses) if addresses is not None else None,
-            epoch_interval=epoch,
-            recovery_config=recovery,
-        )
+        with rare_collections():
+            cli_main(
+                flow,
+                workers_per_process=workers_per_process,
+                process_id=process_id,
+                addresses=list(addresses) if addresses is not None else None,
+                epoch_interval=epoch,
+                recovery_config=recovery,
+            )
     except BytewaxRuntimeError as error:
         cause = _cause(error)
         if cause is error:

@@ -104,18 +104,20 @@ class MarketView:
                         found[key] = value
         views = ((address, _account_view(self._accounts[address], of_it)) for address, of_it in slots.items())
         accounts = {address: view for address, view in views if view is not None}
-        hashes = dict.fromkeys(account.code_hash for account in accounts.values())
-        return Witness(accounts, {code_hash: self.codes[code_hash] for code_hash in hashes if code_hash in self.codes})
+        return Witness(accounts, self.codes.those_of(account.code_hash for account in accounts.values()))
 
     def _apply_account(self, update: AccountUpdate) -> None:
         known = self._accounts.get(update.address)
-        slots = dict(known.slots) if known else {}
+        # The view's own: nobody else is handed it, and that of a token which many pools hold is too long to be copied for each block.
+        slots = known.slots if known else {}
         for key, value in update.slots.items():
             if value is None:
                 slots.pop(key, None)
             else:
                 slots[key] = value
-        self._accounts[update.address] = update._replace(slots=slots)
+        self._accounts[update.address] = AccountUpdate(
+            update.address, update.nonce, update.balance, update.code_hash, slots
+        )
 
     def _apply_pool(self, update: PoolUpdate) -> None:
         if update.needs is not None:

@@ -99,6 +99,11 @@ class _Event:
             route = [hop.hop for hop in done.hops]
             self._sizes.setdefault(legs, _Known()).of(route, partial(self._taken, legs, done))
 
+    def sized(self, legs: Legs, route: Sequence[Directed]) -> Taken | None:
+        """A route at its best size, if that was found out before."""
+        known = self._sizes.get(legs)
+        return known.seen(route) if known is not None else None
+
     def bound(self, legs: Legs, route: Sequence[Directed]) -> int | None:
         """An upper bound of the gross of a route, in base units of its anchor; None where there is none without quotes."""
         position = self.terms.max_position[legs[0][1]]
@@ -145,11 +150,20 @@ class _Known(Generic[T]):
     def of(self, route: Sequence[Directed], find: Callable[[], T]) -> T:
         """What is known of the route on its states, found out now if need be."""
         for known, answer in self._entries:
-            if all(one.pool is other.pool for one, other in zip(known, route, strict=True)):
+            if _same(known, route):
                 return answer
         answer = find()
         self._entries.append((route, answer))
         return answer
+
+    def seen(self, route: Sequence[Directed]) -> T | None:
+        """What is known of the route on its states, None where that is nothing."""
+        return next((answer for known, answer in self._entries if _same(known, route)), None)
+
+
+def _same(one: Sequence[Directed], other: Sequence[Directed]) -> bool:
+    """Whether two looks at a route found it on the same states."""
+    return all(mine.pool is its.pool for mine, its in zip(one, other, strict=True))
 
 
 class _Market:
@@ -269,10 +283,14 @@ class _Greedy:
         return None if bound is None else (-bound, len(legs), legs, self._looks[legs])
 
     def _bound(self, legs: Legs) -> int | None:
-        """An upper bound of what the route earns, in wei and before gas; its exact net where there is no bound; None for nothing."""
+        """An upper bound of what the route earns, in wei and before gas; its exact net where that is known or there is no bound; None for nothing."""
         route = self.market.route(legs)
         if route is None:
             return None
+        exact = self.market.event.sized(legs, route)
+        if exact is not None:
+            self._exact[legs] = exact
+            return exact.net.net_wei
         anchor = legs[0][1]
         try:
             gross = self.market.event.bound(legs, route)

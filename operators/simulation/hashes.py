@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sha3 import keccak_256
 
 #: keccak256 of the empty string: the code hash of an account without code.
@@ -14,6 +16,10 @@ class Codes(dict[bytes, bytes]):
     def learn(self, code: bytes) -> None:
         """Add a code."""
         self[keccak(code)] = code
+
+    def those_of(self, hashes: Iterable[bytes]) -> Codes:
+        """The codes of these hashes, as far as they are known."""
+        return Codes((code_hash, self[code_hash]) for code_hash in hashes if code_hash in self)
 
 
 def keccak(data: bytes) -> bytes:

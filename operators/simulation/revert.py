@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
 from operators.simulation.hashes import keccak
 
+_REMEMBERED = 1_000
 _MAX_NAME = 64
 _MAX_DETAIL = 1_000
 _ERROR = bytes.fromhex("08c379a0")
@@ -40,10 +42,10 @@ class ErrorTable:
     """Custom errors by selector, from signatures such as `ProfitTooLow(uint256,uint256)`."""
 
     def __init__(self, signatures: Iterable[str] = ()) -> None:
-        self._types: dict[bytes, tuple[str, list[str]]] = {}
+        self._types: dict[bytes, tuple[str, tuple[str, ...]]] = {}
         for signature in signatures:
             name, _, arguments = signature.partition("(")
-            types = [part for part in arguments.rstrip(")").split(",") if part]
+            types = tuple(part for part in arguments.rstrip(")").split(",") if part)
             self._types[keccak(signature.encode())[:4]] = (name, types)
 
     def decode(self, output: bytes) -> RevertReason:
@@ -55,20 +57,26 @@ class ErrorTable:
         try:
             if selector == _ERROR:
                 name = "Error"
-                (text,) = decode(["string"], body)
+                (text,) = _values(("string",), body)
                 return RevertReason(name, text[:_MAX_DETAIL])
             if selector == _PANIC:
                 name = "Panic"
-                (code,) = decode(["uint256"], body)
+                (code,) = _values(("uint256",), body)
                 return RevertReason(name, f"0x{code:02x} {_PANICS.get(code, 'unknown code')}")
             if selector in self._types:
                 name, types = self._types[selector]
-                values = decode(types, body)
+                values = _values(types, body)
                 shown = ", ".join(_shown(value) for value in values)
                 return RevertReason(name[:_MAX_NAME], f"{name}({shown})"[:_MAX_DETAIL])
         except (DecodingError, UnicodeDecodeError, OverflowError):
             pass
         return RevertReason(name[:_MAX_NAME], f"0x{output.hex()}"[:_MAX_DETAIL])
+
+
+@lru_cache(_REMEMBERED)
+def _values(types: tuple[str, ...], body: bytes) -> tuple[Any, ...]:
+    """What is in the body; raises as `decode`. The same contracts refuse the same things for the same reasons, block after block."""
+    return decode(types, body)
 
 
 def _shown(value: object) -> str:

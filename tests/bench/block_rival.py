@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import json
 from itertools import pairwise
 from typing import NamedTuple
 
 from infra.chain import hexes
+from infra.runtime.collector import rare_collections
 from operators.pools.uniswap_v2 import V2Pool
 from operators.simulation.model import BlockEnv, Witness
 from schemas.known import WRAPPED_NATIVE
@@ -73,9 +73,9 @@ class BlockRival:
         # Nothing of the first time is left on the clock: the same block, taken twice, leaves the same behind.
         self._take()
         # The pools and tables of ours are in this process, too; its collector is not to look through them.
-        gc.freeze()
-        at_home()
-        return self._take()
+        with rare_collections():
+            at_home()
+            return self._take()
 
     def _take(self) -> RivalRun:
         began, given, searcher = now(), self.given, self.searcher

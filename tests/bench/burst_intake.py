@@ -34,6 +34,8 @@ T = TypeVar("T")
 Written = list[tuple[str, bytes]]
 #: What each part of the work took: seconds of the processor in this process, which other people's work changes less than the clock's.
 Shares = dict[str, float]
+#: What the sequencer does when a block is in the log already, which is what the search waits for.
+AFTERWARDS = "block: remembered, afterwards"
 now = time.process_time
 
 
@@ -74,12 +76,15 @@ class Pen:
         self.hand_on = hand_on
         #: Seconds spent on encoding since somebody last looked, and how many pending transactions were written.
         self.encode_s, self.pending = 0.0, 0
+        #: When it last had a group ready.
+        self.ready = 0.0
 
     def commit(self, records: Sequence[Record]) -> None:
         """See `TransactionalWriter.commit`."""
         started = now()
         group = [(record.TOPIC, topic(record.TOPIC).codec.encode(record), key_of(record)) for record in records]
-        self.encode_s += now() - started
+        self.ready = now()
+        self.encode_s += self.ready - started
         self.pending += sum(isinstance(record, PendingRecord) for record in records)
         self.hand_on([(name, value) for name, value, _ in group])
 
@@ -136,16 +141,16 @@ class Intake:
             self.state.admitted(record)
 
     def take_head(self, announcement: bytes) -> Shares:
-        """A head that the feed tells of, up to the records of its block."""
+        """A head that the feed tells of: up to the records of its block, and what comes after them, which nobody waits for."""
         started = now()
         self._note()
         self._feeds._on_head(msgspec.Raw(announcement))
         self._run(self._advance())
-        whole = now() - started
         return {
             "block: answers parsed": self.node.read_s,
-            "block: checked, records": whole - self.node.read_s - self.pen.encode_s,
+            "block: checked, records": self.pen.ready - started - self.node.read_s - self.pen.encode_s,
             "block: encoded": self.pen.encode_s,
+            AFTERWARDS: now() - self.pen.ready,
         }
 
     async def _advance(self) -> None:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from infra.runtime.collector import rare_collections
 from schemas.blocks import BlockRecord
 from schemas.decisions import DecisionRecord, EventKind
 from schemas.opportunities import OpportunityRecord
@@ -168,17 +169,18 @@ def _intake(intake: Intake, burst: Burst, log: Connection, told: Connection) -> 
     began_s = 0.0
     intake.move_in()
     intake.pen.hand_on = hand_on
-    at_home()
-    for head in burst.before:
-        intake.take_head(head)
-    groups.clear()
-    told.send(None)
-    told.recv_bytes()
-    began, began_s = time.perf_counter(), now()
-    shares = intake.take_head(burst.head)
-    block_written = time.perf_counter()
-    shares |= intake.take_pending(burst.pending)
-    told.send((began, shares, tuple(groups), block_written, time.perf_counter()))
+    with rare_collections():
+        at_home()
+        for head in burst.before:
+            intake.take_head(head)
+        groups.clear()
+        told.send(None)
+        told.recv_bytes()
+        began, began_s = time.perf_counter(), now()
+        shares = intake.take_head(burst.head)
+        block_written = time.perf_counter()
+        shares |= intake.take_pending(burst.pending)
+        told.send((began, shares, tuple(groups), block_written, time.perf_counter()))
 
 
 def _search(search: SearchSide, before: int, count: int, log: Connection, told: Connection) -> None:
@@ -191,10 +193,11 @@ def _search(search: SearchSide, before: int, count: int, log: Connection, told: 
             found += [(done, time.perf_counter()) for done in search.take(group)]
         return found
 
-    at_home()
-    take(before)
-    told.send(None)
-    found = take(count)
+    with rare_collections():
+        at_home()
+        take(before)
+        told.send(None)
+        found = take(count)
     told.send([_noted(done, ended, search.moved(done)) for done, ended in found])
 
 

@@ -226,8 +226,8 @@ class BlockDiffs:
     def __len__(self) -> int:
         """The number of transactions."""
 
-    def hashes(self) -> list[bytes | None]:
-        """The hash of each transaction; None where the node did not name it."""
+    def are_of(self, tx_hashes: tuple[bytes, ...]) -> bool:
+        """Whether these are the diffs of these transactions, as far as the node named them."""
 
     def touched(self) -> list[bytes]:
         """The addresses of all accounts that some transaction changed, or merely touched, ascending."""

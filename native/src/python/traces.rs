@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use revm::primitives::{B256, KECCAK_EMPTY, U256};
 
 use super::arguments::Arguments;
@@ -10,6 +10,7 @@ use super::witness::integer;
 use crate::error::InputKind;
 use crate::traces::{self, BlockDiffs, Code, KnownCodes, Prestate, TouchedAccount};
 
+const BLOCK: Arguments = Arguments(InputKind::Block);
 const WITNESS: Arguments = Arguments(InputKind::Witness);
 /// Codes of which Python is handed the same object again.
 const SHOWN: usize = 1024;
@@ -107,15 +108,15 @@ pub(super) struct PyBlockDiffs {
 
 #[pymethods]
 impl PyBlockDiffs {
-    /// The hash of each transaction; None where the node did not name it.
-    fn hashes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let hashes = self.diffs.hashes().iter().map(|hash| hash.as_ref().map(|hash| bytes(py, hash.as_slice())));
-        PyList::new(py, hashes.collect::<Vec<_>>())
+    /// Whether these are the diffs of these transactions, as far as the node named them.
+    fn are_of(&self, tx_hashes: &Bound<'_, PyTuple>) -> PyResult<bool> {
+        let hashes: PyResult<Vec<_>> = tx_hashes.iter().map(|hash| BLOCK.hash(&hash, "a transaction's hash")).collect();
+        Ok(self.diffs.are_of(hashes?.into_iter()))
     }
 
     /// The addresses of all accounts that some transaction changed, or merely touched, in order.
     fn touched<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        PyList::new(py, self.diffs.touched().map(|address| bytes(py, address.as_slice())).collect::<Vec<_>>())
+        PyList::new(py, self.diffs.touched().map(|each| bytes(py, each.address.as_slice())).collect::<Vec<_>>())
     }
 
     /// What the block changed in the accounts asked about, of whose slots only those named are told, or all: (nonce, balance
@@ -127,10 +128,10 @@ impl PyBlockDiffs {
     ) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyList>)> {
         let (changes, doubtful) = (PyDict::new(py), PyList::empty(py));
         // A block touches far fewer accounts than a market follows.
-        for address in self.diffs.touched() {
-            let name = bytes(py, address.as_slice());
+        for touched in self.diffs.touched() {
+            let name = bytes(py, touched.address.as_slice());
             let Some(keep) = kept.get_item(&name)? else { continue };
-            let (change, is_doubtful) = self.diffs.change(&address);
+            let (change, is_doubtful) = touched.change();
             if is_doubtful {
                 doubtful.append(&name)?;
             }
@@ -157,7 +158,7 @@ impl PyBlockDiffs {
     }
 
     fn __len__(&self) -> usize {
-        self.diffs.hashes().len()
+        self.diffs.transactions()
     }
 }
 

@@ -16,9 +16,14 @@ use super::{Unusual, Usual, hex, once};
 #[derive(Debug)]
 pub struct BlockDiffs {
     hashes: Vec<Option<B256>>,
-    /// Ascending by address and transaction.
-    changes: Vec<Touch>,
+    /// In the order of the transactions.
+    touches: Vec<Touch>,
+    /// Where each account is in `touches`, ascending by address and place.
+    order: Vec<Place>,
 }
+
+/// The first bytes of an address as a number, which is quicker to compare and mostly enough, the address, and a place in `touches`.
+type Place = (u64, Address, usize);
 
 /// An account in the diff of one transaction.
 #[derive(Debug)]
@@ -70,57 +75,51 @@ impl BlockDiffs {
     pub fn read(body: &[u8]) -> Usual<Self> {
         let mut cursor = Cursor::new(body);
         let (_, mut diffs) = answer(&mut cursor, |cursor| {
-            let mut diffs = Self { hashes: Vec::new(), changes: Vec::new() };
+            let mut diffs = Self { hashes: Vec::new(), touches: Vec::new(), order: Vec::new() };
             cursor.array(|cursor| diffs.read_transaction(cursor))?;
             Ok(diffs)
         })?;
         cursor.finish()?;
-        diffs.changes.sort_unstable_by_key(|touch| (touch.address, touch.transaction));
+        let places = diffs.touches.iter().enumerate();
+        diffs.order = places.map(|(place, touch)| (start_of(&touch.address), touch.address, place)).collect();
+        diffs.order.sort_unstable();
         Ok(diffs)
     }
 
-    /// The hash of each transaction, where the node named it.
+    /// How many transactions there are.
     #[must_use]
-    pub fn hashes(&self) -> &[Option<B256>] {
-        &self.hashes
+    pub fn transactions(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// Whether these are the diffs of these transactions, as far as the node named them.
+    pub fn are_of(&self, hashes: impl ExactSizeIterator<Item = B256>) -> bool {
+        self.hashes.len() == hashes.len()
+            && self.hashes.iter().zip(hashes).all(|(told, asked)| told.is_none_or(|told| told == asked))
     }
 
     /// All accounts that some transaction changed or merely touched, ascending.
-    pub fn touched(&self) -> impl Iterator<Item = Address> {
-        self.changes.chunk_by(|a, b| a.address == b.address).filter_map(|each| each.first().map(|touch| touch.address))
-    }
-
-    /// The values after the block of what was written in an account, and whether some transaction left it without an after:
-    /// destroyed by geth's rule, merely touched by some other node's. None for the values where no after was told.
-    #[must_use]
-    pub fn change(&self, address: &Address) -> (Option<Change>, bool) {
-        let (mut change, mut doubtful) = (None, false);
-        for touch in self.touches(address) {
-            match &touch.after {
-                Some(after) => change.get_or_insert_with(Change::default).merge(touch.before.as_ref(), after),
-                None => doubtful = true,
-            }
-        }
-        (change, doubtful)
+    pub fn touched(&self) -> impl Iterator<Item = Touched<'_>> {
+        let groups = self.order.chunk_by(|a, b| a.1 == b.1);
+        groups.filter_map(|places| {
+            places.first().map(|(_, address, _)| Touched { address: *address, diffs: self, places })
+        })
     }
 
     /// The account's balances as each transaction's diff has them, in order.
     #[must_use]
     pub fn balances(&self, address: &Address) -> Vec<Balances> {
         let mut out = vec![Balances::default(); self.hashes.len()];
-        for touch in self.touches(address) {
-            if let Some(place) = out.get_mut(touch.transaction) {
-                place.before = touch.before.as_ref().map(|before| before.balance);
-                place.after = touch.after.as_ref().and_then(|after| after.balance);
+        let name = (start_of(address), *address);
+        let start = self.order.partition_point(|(first, other, _)| (*first, *other) < name);
+        let places = self.order.iter().skip(start).take_while(|(_, other, _)| other == address);
+        for touch in places.filter_map(|(.., place)| self.touches.get(*place)) {
+            if let Some(balances) = out.get_mut(touch.transaction) {
+                balances.before = touch.before.as_ref().map(|before| before.balance);
+                balances.after = touch.after.as_ref().and_then(|after| after.balance);
             }
         }
         out
-    }
-
-    fn touches(&self, address: &Address) -> &[Touch] {
-        let start = self.changes.partition_point(|touch| touch.address < *address);
-        let end = self.changes.partition_point(|touch| touch.address <= *address);
-        self.changes.get(start..end).unwrap_or_default()
     }
 
     fn read_transaction(&mut self, cursor: &mut Cursor<'_>) -> Usual<()> {
@@ -131,12 +130,41 @@ impl BlockDiffs {
             b"txHash" => once(&mut hash, Some(hex::hash(cursor.unchecked_text()?)?)),
             b"error" if cursor.found_null() => once(&mut error, ()),
             b"error" => Err(Unusual),
-            b"result" => once(&mut result, read_diff(cursor, transaction, &mut self.changes)?),
+            b"result" => once(&mut result, read_diff(cursor, transaction, &mut self.touches)?),
             _ => cursor.skip(),
         })?;
         self.hashes.push(hash.flatten());
         result.ok_or(Unusual)
     }
+}
+
+/// An account that some transaction of a block changed or merely touched.
+#[derive(Debug)]
+pub struct Touched<'a> {
+    /// Its address.
+    pub address: Address,
+    diffs: &'a BlockDiffs,
+    places: &'a [Place],
+}
+
+impl Touched<'_> {
+    /// The values after the block of what was written in the account, and whether some transaction left it without an after:
+    /// destroyed by geth's rule, merely touched by some other node's. None for the values where no after was told.
+    #[must_use]
+    pub fn change(&self) -> (Option<Change>, bool) {
+        let (mut change, mut doubtful) = (None, false);
+        for touch in self.places.iter().filter_map(|(.., place)| self.diffs.touches.get(*place)) {
+            match &touch.after {
+                Some(after) => change.get_or_insert_with(Change::default).merge(touch.before.as_ref(), after),
+                None => doubtful = true,
+            }
+        }
+        (change, doubtful)
+    }
+}
+
+fn start_of(address: &Address) -> u64 {
+    address.first_chunk().map_or(0, |start| u64::from_be_bytes(*start))
 }
 
 impl Change {
@@ -268,16 +296,38 @@ mod tests {
         ];
         let found = read(&diffs).unwrap();
         let (first, second) = (Address::repeat_byte(0x1a), Address::repeat_byte(0x2b));
-        assert_eq!((found.hashes(), found.touched().collect()), ([None, None].as_slice(), vec![first, second]));
+        let touched: Vec<_> = found.touched().map(|each| (each.address, each.change())).collect();
         let slots = BTreeMap::from([(word(1), word(0)), (word(2), word(3))]);
         let change = Change { nonce: Some(2), balance: Some(word(6)), code: None, slots };
-        assert_eq!(found.change(&first), (Some(change), false));
         let made = Change { nonce: Some(1), code: Some(vec![0x60, 1]), ..Change::default() };
-        assert_eq!(found.change(&second), (Some(made), true));
-        assert_eq!(found.change(&Address::ZERO), (None, false));
+        assert_eq!(touched, [(first, (Some(change), false)), (second, (Some(made), true))]);
+        assert!(found.are_of([word(1), word(2)].into_iter()) && !found.are_of([word(1)].into_iter()));
         let balances = |before: u8, after: Option<u8>| Balances { before: Some(word(before)), after: after.map(word) };
         assert_eq!(found.balances(&first), [balances(5, None), balances(5, Some(6))]);
         assert_eq!(found.balances(&second), [Balances::default(), balances(0, None)]);
+        assert_eq!(found.balances(&Address::ZERO), [Balances::default(); 2]);
+    }
+
+    #[test]
+    fn addresses_that_begin_alike_are_told_apart() {
+        let names = ["0x00", "0x01", "0x02"].map(|end| format!("0x{}{}", "1a".repeat(19), &end[2..]));
+        let side = |name: &str, nonce: u8| format!("\"{name}\":{{\"nonce\":{nonce}}}");
+        let diffs = [
+            diff("", &[side(&names[2], 1), side(&names[0], 2)].join(",")),
+            diff("", &[side(&names[1], 3), side(&names[0], 4)].join(",")),
+        ];
+        let found = read(&diffs).unwrap();
+        let nonces: Vec<_> = found.touched().map(|each| each.change().0.unwrap().nonce.unwrap()).collect();
+        assert_eq!(nonces, [4, 3, 1]);
+    }
+
+    #[test]
+    fn hashes_are_held_to_those_asked_for_where_they_are_told() {
+        let named =
+            |number: u8| format!("{{\"txHash\":\"{}\",\"result\":{{\"pre\":{{}},\"post\":{{}}}}}}", word(number));
+        let found = read(&[named(7), diff("", "")]).unwrap();
+        assert!(found.are_of([word(7), word(8)].into_iter()));
+        assert!(!found.are_of([word(8), word(7)].into_iter()));
     }
 
     #[test]
@@ -305,7 +355,7 @@ mod tests {
         ] {
             assert_eq!(read(&[each.to_owned()]).err(), Some(Unusual), "{each}");
         }
-        assert!(read(&[diff("", ""), diff("", "")]).is_ok_and(|diffs| diffs.hashes().len() == 2));
+        assert!(read(&[diff("", ""), diff("", "")]).is_ok_and(|diffs| diffs.transactions() == 2));
         assert_eq!(BlockDiffs::read(b"{\"id\":0,\"result\":null}").err(), Some(Unusual));
     }
 }

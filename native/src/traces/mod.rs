@@ -16,7 +16,7 @@ mod receipts;
 
 pub use answers::{Batch, prestate, prestates};
 pub use codes::{Code, KnownCodes};
-pub use diffs::{Balances, BlockDiffs, Change};
+pub use diffs::{Balances, BlockDiffs, Change, Touched};
 pub use prestate::{Prestate, TouchedAccount};
 pub use receipts::{BlockReceipts, Expected, Log, Receipt};
 

@@ -133,8 +133,10 @@ def play_burn(
 ) -> tuple[ConcentratedPool, int]:
     try:
         real.position(lower, upper, -amount)
-    except Reverted:
-        assert amount == 0  # a position that is empty cannot be touched
+    except Reverted as error:
+        # A position that is empty cannot be touched. V4 pays the fees out with it, which in a pool that keeps the whole input may be more
+        # than it can count (`SafeCastOverflow()`).
+        assert amount == 0 or str(error) == "0x93dafdf1"
         return pool, 0
     return follow(real, pool), amount
 
