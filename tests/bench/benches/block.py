@@ -70,7 +70,8 @@ def run(settings: Settings) -> Result:
 
 _NOTES = (
     "Times are processor time of one core, which other people's work changes less than the clock's; each repetition of either is a process of its own that begins in the same state. "
-    f"Off the clock ours takes {BETWEEN} made blocks of a usual size before the usual block, {BETWEEN_LARGE} before the large one, as a process that has run for a while has; the rival takes the very block once before.",
+    f"Off the clock ours takes {BETWEEN} made blocks of a usual size before the usual block, {BETWEEN_LARGE} before the large one, as a process that has run for a while has; the rival takes the very block once before. "
+    f"`{_AFTERWARDS}` is what the sequencer does when the block is in the log and the search has it: it is in the sums of the tables, not in the time to the signed bundle.",
     "The rival: web3.py's `get_transaction_count`, `get_block` and `get_block_receipts` with its default middleware and formatters (read); `make_request` for the trace, json "
     "and a dictionary of the accounts followed, as no library has more (state); `process_log` of the Sync logs of pools it knows (events); cycles of up to "
     f"{MAX_HOPS} hops from the wrapped native token, enumerated beforehand, those through the changed pools added up in numpy, the closed form of the best size in floats, exact amounts, web3's `encode_abi` (search, "
