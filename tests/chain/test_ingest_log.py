@@ -164,7 +164,7 @@ def test_pending_transactions_are_announced_with_their_prestate(rig: Rig, events
     announced = set()
     codes: set[bytes] = set()
     after = {b.parent_hash: b.hash for e in events if e.kind is EventKind.BLOCK and (b := e.part(BlockRecord))}
-    early = 0
+    early: set[bytes] = set()
     for event in events:
         witness = event.part(WitnessRecord)
         if witness is not None:
@@ -188,8 +188,10 @@ def test_pending_transactions_are_announced_with_their_prestate(rig: Rig, events
             quantity(rig.node.call("eth_getTransactionCount", to_hex(pending.sender), {"blockHash": to_hex(block)}))
             for block in (tip, after.get(tip, tip))
         ]
-        # While it mines, anvil for some milliseconds answers for the head with the state of the block it is making.
+        # While it mines, anvil for some milliseconds answers for the head with the state of the block it is making; all that is asked then
+        # gets that, so heads count here, not transactions.
         assert sender.nonce in told
-        early += sender.nonce != told[0]
-    assert early <= 3, "the sender's nonce is not that of the head"
+        if sender.nonce != told[0]:
+            early.add(tip)
+    assert 4 * len(early) <= len(set(heads.values())), "the sender's nonce is not that of the head"
     assert len(announced & mined) > 30
