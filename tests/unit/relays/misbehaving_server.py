@@ -61,9 +61,11 @@ class Server:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 request = Seen(body, dict(self.headers), time.monotonic(), self.client_address[1])
+                behave = outer.script(request)
+                # Only now: who waits for a request and then changes the answers does not change this one.
                 outer.seen.append(request)
                 with contextlib.suppress(OSError):
-                    self._answer(outer.script(request))
+                    self._answer(behave)
 
             def _answer(self, behave: Behave) -> None:
                 time.sleep(behave.delay_s)
@@ -92,6 +94,13 @@ class Server:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
+
+    def await_requests(self, count: int, within_s: float = 60.0) -> None:
+        """Return when so many requests have come. Until then a test does not know what its client has done yet."""
+        deadline = time.monotonic() + within_s
+        while len(self.seen) < count:
+            assert time.monotonic() < deadline, f"{len(self.seen)} of {count} requests came within {within_s} s"
+            time.sleep(0.005)
 
     def close(self) -> None:
         self._server.shutdown()

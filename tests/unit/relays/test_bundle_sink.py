@@ -357,7 +357,8 @@ def test_a_slow_relay_does_not_hold_the_flow_and_nothing_is_lost(world: World) -
     state = part.snapshot()
     assert time.monotonic() - started < 5.0
     assert [topic("decisions").codec.decode(data) for data in state[1]] == [made] and world.log.records == []
-    # Here the process dies; the next one gets the state.
+    # Here the process dies, its request with the relay (which would answer a later one at once); the next gets the state.
+    world.relay.await_requests(1)
     world.relay_says[0] = accepted()
     again = partition(world, state)
     again.close()
