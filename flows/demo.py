@@ -26,7 +26,7 @@ def run_traffic(world: World, blocks: int, interval_s: float, on_block: Callable
         world.flows.check()
 
 
-def settle_all(world: World, timeout_s: float = 90) -> None:
+def settle_all(world: World, timeout_s: float = 240) -> None:
     """Build empty blocks until every decision's patience has run out, and wait until all are settled. Raises `FlowDied`."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:

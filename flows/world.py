@@ -132,7 +132,10 @@ class World:
                 fork=DEVNET_HARDFORK.capitalize(),
                 block_seconds=self.devnet.builder.block_seconds,
             ),
-            kafka=KafkaConfig(bootstrap_servers=self.broker.bootstrap_servers, topic_prefix=prefix),
+            # Patient: the broker shares a small machine with everything else, and is known to be there.
+            kafka=KafkaConfig(
+                bootstrap_servers=self.broker.bootstrap_servers, topic_prefix=prefix, probe_timeout_s=60.0
+            ),
             ingest=IngestConfig(factories=self._factories()),
             executor=ExecutorConfig(address=executor, owner=owner),
             search=SearchConfig(
@@ -172,7 +175,7 @@ class World:
         """Start flows and wait until the market they know is the one that is there."""
         self.flows.start(names)
         pools = len(self.devnet.market.pairs) + len(self.devnet.v3.pools if self.devnet.v3 is not None else ())
-        self.flows.wait(lambda: len(self.flows.decisions(self.config)) > pools, 60, "the flows to take the market in")
+        self.flows.wait(lambda: len(self.flows.decisions(self.config)) > pools, 180, "the flows to take the market in")
 
     def stop(self) -> None:
         """End everything that was started."""

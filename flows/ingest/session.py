@@ -145,7 +145,8 @@ class Session:
 
     async def _idle(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._feeds.wake.wait(), IDLE_S)
+            async with asyncio.timeout(IDLE_S):
+                await self._feeds.wake.wait()
 
     async def _on_refusal(self, error: NodeLied | RpcError) -> None:
         """One wrong answer may be a race with a reorg or a passing failure; the same node wrong again and again is not."""

@@ -86,12 +86,15 @@ class Subscription:
             await asyncio.sleep(min(MAX_DELAY_S, 0.05 * 2**self._failures) * random.uniform(0.5, 1.5))
 
     async def _follow(self, socket: ClientConnection) -> None:
-        await asyncio.wait_for(self._subscribe(socket), self._silent_after_s)
+        # Not `wait_for`: that of Python 3.11 loses a cancellation that comes together with a message, and the feed never ends.
+        async with asyncio.timeout(self._silent_after_s):
+            await self._subscribe(socket)
         self.connections += 1
         self._on_gap()
         while True:
             try:
-                text = await asyncio.wait_for(socket.recv(decode=False), self._silent_after_s)
+                async with asyncio.timeout(self._silent_after_s):
+                    text = await socket.recv(decode=False)
             except TimeoutError:
                 self.silences += 1
                 raise NodeUnavailable(f"silent for {self._silent_after_s:g} s") from None

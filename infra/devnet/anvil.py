@@ -93,7 +93,12 @@ class Anvil:
         """Whether the node's process is there."""
         return self._child.running
 
-    def start(self, timeout: float = 30.0) -> Anvil:
+    @property
+    def pid(self) -> int | None:
+        """The node's process id, None before the first start."""
+        return self._child.pid
+
+    def start(self, timeout: float = 120.0) -> Anvil:
         """Start the node and wait until it answers; raises ChildError with the end of its log."""
         self._child.start()
         try:

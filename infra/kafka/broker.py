@@ -20,9 +20,10 @@ from infra.runtime.child import ChildError, ChildProcess
 from infra.runtime.ports import accepts, free_ports
 from infra.toolchain import paths
 
-START_TIMEOUT = 60.0
+#: A busy machine needs a minute for the JVM alone; a broker that dies is noticed at once, however long this is.
+START_TIMEOUT = 180.0
 STOP_TIMEOUT = 30.0
-FORMAT_TIMEOUT = 60.0
+FORMAT_TIMEOUT = 180.0
 
 
 def new_cluster_id() -> str:

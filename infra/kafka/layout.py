@@ -19,6 +19,8 @@ _Offsets = dict[TopicPartition, "Future[ListOffsetsResultInfo]"]
 #: longer has most likely lost its writer.
 _OPEN_WAIT_S = 5.0
 _LOOK_AGAIN_S = 0.005
+#: How often is looked at least, however long one answer takes: a broker that stands still does not end its transactions meanwhile.
+_LEAST_LOOKS = 20
 #: How long after the cluster said "not now" it is asked again.
 _ASK_AGAIN_S = 0.1
 
@@ -96,10 +98,10 @@ class LogLayout:
         """
         wanted = list(partitions)
         written, deadline = self.written_ends(wanted), time.monotonic() + wait_s
-        ends = self.committed_ends(wanted)
-        while not reached(ends, written) and time.monotonic() < deadline:
+        ends, looks = self.committed_ends(wanted), 1
+        while not reached(ends, written) and (looks < _LEAST_LOOKS or time.monotonic() < deadline):
             time.sleep(_LOOK_AGAIN_S)
-            ends = self.committed_ends(wanted)
+            ends, looks = self.committed_ends(wanted), looks + 1
         return ends
 
     def ask_ends(self, partitions: Iterable[Partition]) -> PendingOffsets:

@@ -19,7 +19,7 @@ BUNDLE = "risechain__pevm/eth_19933122.json.xz"
 
 
 @needs_data
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", registry.names())
 def test_suite_on_the_recorded_data(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Each block is a world of its own (10 s); six spread over the folder here, all of them by the harness itself.

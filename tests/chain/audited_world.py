@@ -46,7 +46,7 @@ def audited(
     **settings: Any,
 ) -> list[Record]:
     """What the audit flow says of a whole log, with `audit` settings of one's own; `tamper` is laid over what the search said."""
-    own = config.model_copy(update={"audit": AuditConfig(**{"rate": 1.0, **settings})})
+    own = config.model_copy(update={"audit": AuditConfig(**{"rate": 1.0, "request_timeout_s": 60.0, **settings})})
     said: Iterable[Record] = map(tamper, records_of(config, DecisionRecord.TOPIC, OpportunityRecord.TOPIC))
     events = list(read_events(config.kafka, config.chain.id)) if events is None else events
     # Fewer events at a time than records: what waits for a node is tried again at the next head, so heads must keep coming.

@@ -29,10 +29,17 @@ def devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
         yield running
 
 
+def config_for(broker: LocalBroker) -> KafkaConfig:
+    """A prefix of its own, and patience: on a busy machine a broker may stand still for longer than a deployment would wait."""
+    return KafkaConfig(
+        bootstrap_servers=broker.bootstrap_servers, topic_prefix=f"c{uuid.uuid4().hex[:8]}.", probe_timeout_s=60.0
+    )
+
+
 @pytest.fixture(scope="module")
 def module_kafka(broker: LocalBroker) -> KafkaConfig:
     """All topics of the table under a prefix of the test module's own."""
-    config = KafkaConfig(bootstrap_servers=broker.bootstrap_servers, topic_prefix=f"c{uuid.uuid4().hex[:8]}.")
+    config = config_for(broker)
     ensure_topics(config)
     return config
 
@@ -42,6 +49,6 @@ def kafka(broker: LocalBroker) -> KafkaConfig:
     """The same of a test's own."""
     if not broker.running:
         broker.start()
-    config = KafkaConfig(bootstrap_servers=broker.bootstrap_servers, topic_prefix=f"c{uuid.uuid4().hex[:8]}.")
+    config = config_for(broker)
     ensure_topics(config)
     return config

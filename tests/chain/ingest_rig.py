@@ -10,6 +10,7 @@ from pathlib import Path
 
 from contracts.executor import creation_code
 from flows.ingest import IngestProgress, run_ingest
+from infra.chain.keccak import keccak
 from infra.devnet.devnet import Devnet
 from infra.devnet.node import quantity, to_hex
 from infra.devnet.signer import Signer
@@ -72,7 +73,7 @@ class Ingest:
         return self.progress.pools if self.progress else 0
 
     def wait_ended(self) -> None:
-        self._thread.join(20)
+        self._thread.join(90)
         assert not self._thread.is_alive()
 
     def stop(self) -> None:
@@ -86,7 +87,7 @@ class Ingest:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.drain.set()
-        self._thread.join(20)
+        self._thread.join(90)
         if kind is None and self.error is not None:
             raise self.error
 
@@ -139,10 +140,12 @@ class Rig:
         )
         return bytes.fromhex(self.node.call("eth_sendRawTransaction", to_hex(raw))[2:])
 
-    def traffic(self) -> None:
-        """Users send their next transactions."""
+    def traffic(self) -> set[bytes]:
+        """Users send their next transactions; their hashes."""
         self._step += 1
-        self.devnet.traffic.send(self.node, self.devnet.traffic.transactions(self.node, self._step))
+        sent = self.devnet.traffic.transactions(self.node, self._step)
+        self.devnet.traffic.send(self.node, sent)
+        return {keccak(transaction.raw) for transaction in sent}
 
     def block(self, traffic: bool = True) -> None:
         """One more block, by default full of users' swaps."""

@@ -20,7 +20,7 @@ def signature(body: bytes) -> str:
     return f"{IDENTITY.address}:0x{bytes(signed.signature).hex()}"
 
 
-def post(url: str, method: str, params: Any, header: str | None = "sign", timeout: float = 10.0) -> httpx.Response:
+def post(url: str, method: str, params: Any, header: str | None = "sign", timeout: float = 60.0) -> httpx.Response:
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": [params]}).encode()
     headers = {"Content-Type": "application/json"}
     if header is not None:

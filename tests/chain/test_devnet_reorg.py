@@ -47,8 +47,10 @@ class Chain:
         return to_hex(self.builder.build_block().hash)
 
 
-async def heard(anvil: Anvil, act: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """(heads, logs) a subscriber gets while `act` runs."""
+async def heard(
+    anvil: Anvil, act: Any, least: tuple[int, int] = (0, 0)
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(heads, logs) a subscriber gets while `act` runs; so many of each are waited for, and what else comes right behind them is there too."""
     heads: list[dict[str, Any]] = []
     logs: list[dict[str, Any]] = []
     async with websockets.connect(anvil.ws_url, max_size=None) as socket:
@@ -60,7 +62,8 @@ async def heard(anvil: Anvil, act: Any) -> tuple[list[dict[str, Any]], list[dict
         await asyncio.to_thread(act)
         try:
             while True:
-                message = json.loads(await asyncio.wait_for(socket.recv(), 0.4))["params"]
+                due = len(heads) >= least[0] and len(logs) >= least[1]
+                message = json.loads(await asyncio.wait_for(socket.recv(), 0.4 if due else 60.0))["params"]
                 into[message["subscription"]].append(message["result"])
         except TimeoutError:
             return heads, logs
@@ -70,7 +73,7 @@ def test_a_reorg_tells_only_of_the_new_blocks_and_forgets_the_old(anvil: Anvil) 
     chain = Chain(anvil)
     hashes = [chain.block() for _ in range(5)]
     orphans = anvil.node.call("eth_getBlockByHash", hashes[4], False)["transactions"]
-    heads, logs = asyncio.run(heard(anvil, lambda: reorg(anvil.node, 3)))
+    heads, logs = asyncio.run(heard(anvil, lambda: reorg(anvil.node, 3), (3, 0)))
 
     assert [quantity(head["number"]) for head in heads] == [3, 4, 5]
     assert heads[0]["parentHash"] == hashes[1]
@@ -103,7 +106,7 @@ def test_a_shuffled_reorg_holds_the_same_transactions_in_another_order(anvil: An
     chain = Chain(anvil)
     hashes = [chain.block() for _ in range(4)]
     old = [anvil.node.call("eth_getBlockByHash", name, False)["transactions"] for name in hashes[1:]]
-    heads, logs = asyncio.run(heard(anvil, lambda: reorg(anvil.node, 3, Content.SHUFFLED, seed=2)))
+    heads, logs = asyncio.run(heard(anvil, lambda: reorg(anvil.node, 3, Content.SHUFFLED, seed=2), (3, 6)))
     new = [anvil.node.call("eth_getBlockByHash", head["hash"], False)["transactions"] for head in heads]
     assert new != old and sorted(chain_of(new)) == sorted(chain_of(old))
     assert len(logs) == 6 and not any(log["removed"] for log in logs)

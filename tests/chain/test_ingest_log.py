@@ -10,6 +10,7 @@ from infra.chain.keccak import EMPTY_CODE_HASH, keccak
 from infra.devnet.contracts import call_data
 from infra.devnet.devnet import Devnet
 from infra.devnet.node import data, quantity, to_hex
+from infra.kafka.reading import read_records
 from operators.pools.records import pool_of
 from operators.pools.uniswap_v2 import V2Pool
 from operators.simulation.packed import unpack
@@ -35,7 +36,13 @@ def rig(devnet: Devnet, module_kafka: KafkaConfig) -> Iterator[Rig]:
 
 
 @pytest.fixture(scope="module")
-def events(rig: Rig) -> list[Event]:
+def quiet() -> set[bytes]:
+    """The heads at which all that was pending was announced before anybody built on them."""
+    return set()
+
+
+@pytest.fixture(scope="module")
+def events(rig: Rig, quiet: set[bytes]) -> list[Event]:
     """The log of 30 blocks of traffic, some of it ours."""
     with rig.started() as running:
         for number in range(BLOCKS):
@@ -43,12 +50,22 @@ def events(rig: Rig) -> list[Event]:
                 # A payment into the anchor token, one to the executor that fails, both watched.
                 rig.send_as_owner(rig.config.chain.anchor, call_data("deposit()"), value=ETHER)
                 rig.send_as_owner(rig.executor, b"\x01\x02\x03\x04")
-            rig.traffic()
             if number % 3 == 0:
-                wait_until("pending", lambda: running.pending > 0)
+                # What is pending is asked about on this head, and not while the next block is made.
+                rig.caught_up(running)
+                quiet.add(data(rig.node.call("eth_getBlockByNumber", "latest", False)["hash"]))
+            sent = rig.traffic()
+            if number % 3 == 0:
+                wait_until("pending", lambda sent=sent: sent <= announced_in(rig))  # type: ignore[misc]
             rig.block(traffic=False)
         rig.caught_up(running)
     return rig.events()
+
+
+def announced_in(rig: Rig) -> set[bytes]:
+    """The pending transactions that the log tells of."""
+    found = (record for _, record in read_records(rig.kafka, PendingRecord.TOPIC))
+    return {record.hash for record in found if isinstance(record, PendingRecord)}
 
 
 def test_every_block_is_there_once_and_linked(rig: Rig, events: list[Event]) -> None:
@@ -157,14 +174,15 @@ def test_watched_transactions_tell_our_balances_to_the_wei(rig: Rig, events: lis
         assert owner.after == quantity(rig.node.call("eth_getBalance", to_hex(rig.owner.address), hex(number)))
 
 
-def test_pending_transactions_are_announced_with_their_prestate(rig: Rig, events: list[Event]) -> None:
+def test_pending_transactions_are_announced_with_their_prestate(
+    rig: Rig, quiet: set[bytes], events: list[Event]
+) -> None:
     mined = {h for e in events if e.kind is EventKind.BLOCK for h in e.part(BlockRecord).tx_hashes}
-    heads: dict[bytes, bytes] = {}
+    calm = 0
     tip = b""
     announced = set()
     codes: set[bytes] = set()
     after = {b.parent_hash: b.hash for e in events if e.kind is EventKind.BLOCK and (b := e.part(BlockRecord))}
-    early: set[bytes] = set()
     for event in events:
         witness = event.part(WitnessRecord)
         if witness is not None:
@@ -181,17 +199,13 @@ def test_pending_transactions_are_announced_with_their_prestate(rig: Rig, events
         assert keccak(pending.raw) == pending.hash and pending.sender != rig.owner.address
         assert pending.refresh == (pending.hash in announced)
         announced.add(pending.hash)
-        heads[pending.hash] = tip
         assert witness is not None and witness.block_hash == tip
         sender = seen[pending.sender]
         told = [
             quantity(rig.node.call("eth_getTransactionCount", to_hex(pending.sender), {"blockHash": to_hex(block)}))
             for block in (tip, after.get(tip, tip))
         ]
-        # While it mines, anvil for some milliseconds answers for the head with the state of the block it is making; all that is asked then
-        # gets that, so heads count here, not transactions.
-        assert sender.nonce in told
-        if sender.nonce != told[0]:
-            early.add(tip)
-    assert 4 * len(early) <= len(set(heads.values())), "the sender's nonce is not that of the head"
-    assert len(announced & mined) > 30
+        # While it mines, anvil answers for the head with the state of the block it is making: what was asked then may have got that.
+        assert sender.nonce in (told[:1] if tip in quiet else told)
+        calm += tip in quiet
+    assert calm > 30 and len(announced & mined) > 30

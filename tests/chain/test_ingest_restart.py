@@ -17,6 +17,7 @@ from infra.kafka.writer import CheckedWriter
 from schemas.config import KafkaConfig
 from schemas.control import Command, CommandRecord, ControlRecord
 from schemas.decisions import EventKind
+from schemas.event import Event
 from schemas.ids import with_id
 from schemas.pending import PendingRecord
 from schemas.pools import PoolRecord
@@ -37,6 +38,11 @@ def send(kafka: KafkaConfig, *commands: CommandRecord) -> None:
             writer.send(each)
 
 
+def controls(events: list[Event]) -> list[tuple[Command, str]]:
+    """The commands in the log."""
+    return [(c.command, c.reason) for e in events if (c := e.part(ControlRecord)) is not None]
+
+
 def test_a_restart_goes_on_where_the_log_ends(devnet: Devnet, kafka: KafkaConfig) -> None:
     rig = Rig(devnet, kafka)
     first = rig.height
@@ -47,7 +53,7 @@ def test_a_restart_goes_on_where_the_log_ends(devnet: Devnet, kafka: KafkaConfig
         rig.caught_up(running)
         rig.traffic()
         wait_until("pending", lambda: running.pending > 0)
-        wait_until("commands", lambda: running.progress is not None and running.progress.next_seq > 0)
+        wait_until("commands", lambda: len(controls(rig.events())) == 2)
     before = rig.events()
     # While nobody looks: blocks, a reorg below the log's head, commands, one of them old.
     rig.block(traffic=False)
@@ -57,8 +63,9 @@ def test_a_restart_goes_on_where_the_log_ends(devnet: Devnet, kafka: KafkaConfig
     send(kafka, command(Command.RESUME, "b"), command(Command.PAUSE, "a"))
     with rig.started() as running:
         rig.caught_up(running)
-        wait_until("pools", lambda: running.progress is not None and not running.progress.lag)
-        time.sleep(0.5)
+        # The last one that was sent: what came before it has been looked at by then.
+        wait_until("the command", lambda: len(controls(rig.events())) == 3)
+        wait_until("pools", lambda: running.progress is not None and running.progress.discovered)
     events = rig.events()
     assert events[: len(before)] == before
     chain = rig.logged_chain(events)
@@ -68,8 +75,7 @@ def test_a_restart_goes_on_where_the_log_ends(devnet: Devnet, kafka: KafkaConfig
     # Known pools are not announced again by a restart: none was admitted on a reverted block.
     pools = [e.part(PoolRecord).address for e in events if e.kind is EventKind.POOL]
     assert sorted(pools) == sorted(p.address for p in devnet.market.pairs)
-    told = [(c.command, c.reason) for e in events if (c := e.part(ControlRecord)) is not None]
-    assert told == [(Command.PAUSE, "a"), (Command.RESUME, "b"), (Command.PAUSE, "a")]
+    assert controls(events) == [(Command.PAUSE, "a"), (Command.RESUME, "b"), (Command.PAUSE, "a")]
     fresh = [p.hash for e in events if (p := e.part(PendingRecord)) is not None and not p.refresh]
     assert len(fresh) == len(set(fresh))
 

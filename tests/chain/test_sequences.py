@@ -94,18 +94,20 @@ def parallel(world: World, number: int) -> Pair:
 
 
 def sent(world: World, wanted: Callable[[ChosenCall], bool]) -> DecisionRecord:
-    """The first decision of this kind, once its bundle is at the builder."""
+    """The first decision of this kind whose bundle is at the builder for the next block: there may be one before it, made before the flows
+    had heard of the newest block."""
     found: list[DecisionRecord] = []
+    builder = world.devnet.builder
 
     def there() -> bool:
-        given = {
-            r.decision_id for _, r in read_records(world.config.kafka, "submissions") if isinstance(r, SubmissionRecord)
-        }
+        held = {bundle.hash for bundle in builder.bundles.for_block(builder.next_number())}
+        records = [r for _, r in read_records(world.config.kafka, "submissions") if isinstance(r, SubmissionRecord)]
+        given = {r.decision_id for r in records if r.bundle_hash in held}
         made = world.flows.decisions(world.config).values()
         found[:] = [d for d in made if d.chosen is not None and d.id in given and wanted(d.chosen)]
         return bool(found)
 
-    world.flows.wait(there, 30, "the bundle")
+    world.flows.wait(there, 90, "the bundle")
     return found[0]
 
 
@@ -155,7 +157,7 @@ def test_what_is_replaced_is_not_followed_any_more(world: World) -> None:
     def cancelled() -> bool:
         return any(decision.id in d.cancels for d in world.flows.decisions(world.config).values())
 
-    world.flows.wait(cancelled, 30, "the decision to be called off")
+    world.flows.wait(cancelled, 90, "the decision to be called off")
     # What now follows the second stands behind the cancellation.
     again = sent(world, behind(cancel, second))
     block = builder.build_block()
@@ -202,7 +204,7 @@ def test_two_users_who_only_together_are_worth_a_bundle(world: World) -> None:
         decided = world.flows.decisions(world.config)
         return any(record.hash == first and record.seq in decided for record in opportunities)
 
-    world.flows.wait(looked_at, 30, "the first swap to be decided on")
+    world.flows.wait(looked_at, 90, "the first swap to be decided on")
     second = User(world, signers[4]).buy(pair, share)
     decision = sent(world, behind(first, second))
     assert decision.chosen is not None and decision.chosen.target == second
@@ -229,7 +231,7 @@ def test_a_pool_whose_state_was_missed_is_read_anew(world: World) -> None:
     # Of one that is not in the log nothing comes, and nothing stops.
     writer.send(with_id(msgspec.structs.replace(asked, subject="0x" + "77" * 20)))
     writer.flush()
-    world.flows.wait(lambda: len(records()) == before + 1, 30, "the pool to be read anew")
+    world.flows.wait(lambda: len(records()) == before + 1, 90, "the pool to be read anew")
     newest = records()[-1]
     assert newest.op is PoolOp.ADD and not newest.refusal and newest.needs == records()[0].needs
     parts = [record for _, record in read_records(config.kafka, "witness")]

@@ -107,7 +107,7 @@ class RunningIngest:
 
     def join(self) -> None:
         """Wait for an end that comes by itself."""
-        self._thread.join(20)
+        self._thread.join(90)
         assert not self._thread.is_alive()
 
     def __enter__(self) -> RunningIngest:

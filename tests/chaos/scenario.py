@@ -7,7 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flows.demo import settle_all
@@ -21,12 +21,24 @@ from tests.chaos.money import Purse, purse_of
 INTERVAL_S = 0.5
 
 
-def wait_until(what: str, probe: Callable[[], bool], timeout_s: float = 60.0) -> None:
+def wait_until(what: str, probe: Callable[[], bool], timeout_s: float = 120.0) -> None:
     """Poll until true; the failure says what was waited for."""
     deadline = time.monotonic() + timeout_s
     while not probe():
         assert time.monotonic() < deadline, f"waited {timeout_s:g} s in vain for {what}"
         time.sleep(0.2)
+
+
+def _idle(world: World) -> bool:
+    """Whether the chain's process is not at work, for several looks in a row: none of its threads runs or waits for a processor to run on."""
+    for _ in range(5):
+        for thread in Path(f"/proc/{world.devnet.anvil.pid}/task").iterdir():
+            with suppress(OSError):
+                # Behind the name, which stands in brackets.
+                if (thread / "stat").read_text().rpartition(") ")[2][0] not in "SI":
+                    return False
+        time.sleep(0.04)
+    return True
 
 
 class Scenario:
@@ -127,7 +139,7 @@ class Scenario:
             os.killpg(pid, signal.SIGSTOP)
         try:
             # What they had asked for is answered first.
-            time.sleep(0.2)
+            wait_until("the node to have nothing to do", lambda: _idle(self.world))
             yield
         finally:
             for pid in running:

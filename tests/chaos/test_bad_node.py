@@ -95,7 +95,7 @@ class Watched:
         wait_until("a bundle that is included", lambda: self.dropped()["included"] >= 1)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_bad_node_costs_nothing_but_time(tmp_path: Path, broker: LocalBroker) -> None:
     with BadNode() as node, Scenario(tmp_path, broker, seed=SEED, with_v3=True, prepare=node.put_into) as scenario:
         watched = Watched(scenario, node)
@@ -107,7 +107,7 @@ def test_a_bad_node_costs_nothing_but_time(tmp_path: Path, broker: LocalBroker) 
             it_lags(watched)
             it_hangs(watched)
             it_forgets_to_trace(watched, clock)
-            wait_until("bundles in blocks", lambda: scenario.included() >= 15, 120)
+            wait_until("bundles in blocks", lambda: scenario.included() >= 15, 240)
         scenario.settle()
         found = tally(scenario.world)
         print(found)

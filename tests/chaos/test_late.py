@@ -19,7 +19,7 @@ KILLS = 4
 DEADLINE_MS = 1
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_kills_of_a_search_with_a_deadline_lose_double_and_change_nothing(tmp_path: Path, broker: LocalBroker) -> None:
     with Scenario(tmp_path, broker, seed=SEED, search_processes=2, deadline_ms=DEADLINE_MS) as run:
         progress = Progress(run.world.config)

@@ -46,7 +46,7 @@ def decided_graph(world: World) -> tuple[bytes, bytes]:
 def expect_graph(world: World, graph: Graph) -> None:
     """Wait until the running flow stands on this graph."""
     try:
-        wait_until("the graph that the node gives", lambda: decided_graph(world) == (graph.head, graph.digest), 60)
+        wait_until("the graph that the node gives", lambda: decided_graph(world) == (graph.head, graph.digest), 120)
     except AssertionError as error:
         head, digest = decided_graph(world)
         raise AssertionError(
@@ -90,7 +90,7 @@ class Disturbance:
             self._clock.paused().acquire()
             recent = {b.hash for b in self._scenario.built[-depth:] if _includes(b)}
             if recent:
-                wait_until("the settlement of an included bundle", lambda: self._stated(recent), 60)
+                wait_until("the settlement of an included bundle", lambda: self._stated(recent), 120)
                 return True
             self._clock.paused().release()
             return False
@@ -106,7 +106,7 @@ def _includes(block: BuiltBlock) -> bool:
     return any(outcome.included for outcome in block.outcomes)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_reorgs_of_depth_one_to_five(tmp_path: Path, broker: LocalBroker) -> None:
     with Scenario(tmp_path, broker, seed=SEED) as scenario:
         with scenario.traffic() as clock:

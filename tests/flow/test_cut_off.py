@@ -25,7 +25,7 @@ def reach(port: int, how: str, by: str | None) -> tuple[subprocess.CompletedProc
     """A process that tries to reach the port behind the given walls (None: none), and the walls that stood."""
     target = ["tests.flow.reach_out", how, str(port)]
     walls = ["tests.flow.cut_off", "--by", by] if by else []
-    done = subprocess.run([sys.executable, "-m", *walls, *target], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-m", *walls, *target], capture_output=True, text=True, timeout=240)
     return done, json.loads(done.stdout.splitlines()[0]) if by else []
 
 

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 PROJECT = Path(__file__).parents[2]
 DOCS = PROJECT / "docs"
 
@@ -44,6 +46,7 @@ def test_the_operator_of_the_page_on_adding_operators_works(tmp_path: Path) -> N
         test(tmp_path)
 
 
+@pytest.mark.timeout(900)
 def test_the_family_of_the_page_on_adding_families_works(tmp_path: Path) -> None:
     """In a copy of the tree: the page's files, and its lines in the files that are there."""
     for name in ("operators", "tests/unit"):
@@ -69,6 +72,6 @@ def test_the_family_of_the_page_on_adding_families_works(tmp_path: Path) -> None
             file.write("\n" + code)
     argv = [sys.executable, "-m", "pytest", "-q", "-x", "-o", "cache_dir=cache", *FAMILY_TESTS]
     run = subprocess.run(
-        argv, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=280
+        argv, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=840
     )
     assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]

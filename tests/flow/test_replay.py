@@ -18,7 +18,7 @@ from schemas.config import dump_config
 from tests.chaos.scenario import Scenario
 from tests.flow.cut_off_replay import write_events
 
-pytestmark = [pytest.mark.chain, pytest.mark.kafka, pytest.mark.slow]
+pytestmark = [pytest.mark.chain, pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(900)]
 
 SEED = 36
 
@@ -92,7 +92,7 @@ def test_without_any_network_the_decisions_are_the_same(scenario: Scenario, deci
     child = ChildProcess(
         "cut off", [*argv, tmp_path / "events", tmp_path / "decisions", "37"], tmp_path / "log"
     ).start()
-    status = child.wait(120)
+    status = child.wait(600)
     log = child.log_path.read_text()
     # The process ends badly at the first socket: by the kernel's signal, or because Python asked for one.
     assert status == os.EX_OK, f"status {status}\n{log}"

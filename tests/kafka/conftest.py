@@ -11,10 +11,14 @@ from infra.kafka.admin import ensure_topics
 from infra.kafka.broker import LocalBroker
 from schemas.config import KafkaConfig
 
+#: How long a broker may take to answer, in seconds: on a busy machine it may stand still for longer than a deployment would wait.
+PATIENCE_S = 60.0
+
 
 def config_for(broker: LocalBroker) -> KafkaConfig:
     """A cluster configuration that no other test shares topics with."""
-    return KafkaConfig(bootstrap_servers=broker.bootstrap_servers, topic_prefix=f"t{uuid.uuid4().hex[:8]}.")
+    prefix = f"t{uuid.uuid4().hex[:8]}."
+    return KafkaConfig(bootstrap_servers=broker.bootstrap_servers, topic_prefix=prefix, probe_timeout_s=PATIENCE_S)
 
 
 @pytest.fixture

@@ -80,14 +80,18 @@ def answered(kafka: KafkaConfig) -> Counter[int]:
 
 
 def main(argument: str) -> None:
-    """Run until a signal; the argument is JSON."""
+    """Run until a signal; the argument is JSON. `hold_at` names an event with which the flow waits for the signal."""
     how = json.loads(argument)
     drain = Drain()
     drain.install_signal_handlers()
-    delay = how.get("delay_s", 0.0)
-    flow = copy_flow(
-        KafkaConfig(**how["kafka"]), drain, batch_size=how.get("batch_size", 10), seen=lambda _: time.sleep(delay)
-    )
+    hold_at = how.get("hold_at")
+
+    def seen(event: Event) -> None:
+        # In the middle of the log until somebody asks for the end. Not `drain.wait`: the handler that ends it runs on this thread.
+        while event.seq == hold_at and not drain.is_set():
+            time.sleep(0.01)
+
+    flow = copy_flow(KafkaConfig(**how["kafka"]), drain, batch_size=how.get("batch_size", 10), seen=seen)
     run_flow(
         flow,
         state_dir=Path(how["state"]),

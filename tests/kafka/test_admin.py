@@ -15,6 +15,7 @@ from infra.runtime.probe import probe_broker
 from schemas.config import KafkaConfig
 from schemas.topics import TOPICS
 from tests.kafka.test_checked_source import limit_messages
+from tests.kafka.waiting import wait_until
 
 pytestmark = pytest.mark.kafka
 
@@ -38,7 +39,13 @@ def test_every_difference_is_named(bare_kafka: KafkaConfig) -> None:
     name = bare_kafka.topic
     ensure_topics(bare_kafka)
     for future in admin.create_partitions([NewPartitions(name("opportunities"), 6)]).values():
-        future.result(10)
+        future.result(60)
+
+    def grown() -> bool:
+        return len(admin.list_topics(timeout=60).topics[name("opportunities")].partitions) == 6
+
+    # The controller answers before the broker has heard of it.
+    wait_until("the new partitions", grown)
     limit_messages(bare_kafka, "logs", 1000)
     assert sorted(check_topics(bare_kafka)) == [
         f"{name('logs')}: max.message.bytes is 1000, the table says {9 << 20}",
@@ -51,7 +58,7 @@ def test_every_difference_is_named(bare_kafka: KafkaConfig) -> None:
 def test_an_existing_topic_is_checked_not_changed(bare_kafka: KafkaConfig) -> None:
     admin = clients.admin(bare_kafka)
     name = bare_kafka.topic("settlements")
-    admin.create_topics([NewTopic(name, 4, 1, config={"cleanup.policy": "delete"})])[name].result(10)
+    admin.create_topics([NewTopic(name, 4, 1, config={"cleanup.policy": "delete"})])[name].result(60)
     with pytest.raises(TopicsDiffer, match=f"{name}: cleanup.policy is delete, the table says compact"):
         ensure_topics(bare_kafka)
 

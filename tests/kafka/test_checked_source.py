@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, TestingSource
+from confluent_kafka import KafkaError
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from infra.kafka import clients
@@ -27,6 +29,7 @@ from schemas.opportunities import GOLDEN as OPPORTUNITY
 from schemas.opportunities import OpportunityRecord
 from schemas.record import Record
 from schemas.submissions import GOLDEN as SUBMISSION
+from tests.kafka.waiting import wait_until
 
 pytestmark = pytest.mark.kafka
 
@@ -80,7 +83,23 @@ def limit_messages(kafka: KafkaConfig, topic: str, size: int) -> None:
     entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, kafka.topic(topic), incremental_configs=[entry])
     for future in admin.incremental_alter_configs([resource]).values():
-        future.result(10)
+        future.result(60)
+    # The controller has taken it down by now; the broker hears of it a little later, and only then holds writers to it.
+    wait_until("the limit to be in force", lambda: not takes(kafka, topic, size + 1) and takes(kafka, topic, size // 2))
+
+
+def takes(kafka: KafkaConfig, topic: str, size: int) -> bool:
+    """Whether a topic takes a message of so many bytes: tried in a transaction that is rolled back, so nothing of it is ever read."""
+    refused: list[KafkaError] = []
+    producer = clients.transactional_producer(kafka, f"{kafka.topic_prefix}probe", 60_000)
+    producer.init_transactions(60)
+    producer.begin_transaction()
+    report = lambda error, _: refused.extend([error] if error is not None else [])  # noqa: E731
+    producer.produce(kafka.topic(topic), os.urandom(size), on_delivery=report)
+    assert producer.flush(60) == 0
+    producer.abort_transaction(60)
+    assert all(error.code() == KafkaError.MSG_SIZE_TOO_LARGE for error in refused), refused
+    return not refused
 
 
 def test_a_failed_delivery_stops_the_flow_before_its_epoch_is_saved(kafka: KafkaConfig, tmp_path: Path) -> None:

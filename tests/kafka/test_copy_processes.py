@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from infra.runtime.ports import free_ports
 from schemas.config import KafkaConfig
 from tests.kafka.copy_flow import answered
 from tests.kafka.traffic import in_groups, write_events
+from tests.kafka.waiting import wait_until
 
 pytestmark = pytest.mark.kafka
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,25 +32,18 @@ def copier(kafka: KafkaConfig, folder: Path, name: str = "copy", **how: object) 
     return child.start()
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.1)
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_drains(kafka: KafkaConfig, tmp_path: Path, number: signal.Signals) -> None:
     write_events(kafka, 1, range(500))
-    with copier(kafka, tmp_path, delay_s=0.005) as child:
-        wait_until(lambda: len(answered(kafka)) >= 50)
+    with copier(kafka, tmp_path, hold_at=300) as child:
+        wait_until("answers", lambda: len(answered(kafka)) >= 50)
         child.signal(number)
         assert child.wait(60) == 0, child.log_tail()
     before = answered(kafka)
     assert sorted(before) == list(range(len(before)))
     assert len(before) < 500
     with copier(kafka, tmp_path) as child:
-        wait_until(lambda: len(answered(kafka)) == 500)
+        wait_until("the other answers", lambda: len(answered(kafka)) == 500)
         child.signal(number)
         assert child.wait(60) == 0, child.log_tail()
     assert answered(kafka) == dict.fromkeys(range(500), 1)
@@ -61,7 +54,7 @@ def test_two_processes_drain_together_and_do_as_one(kafka: KafkaConfig, tmp_path
     addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
     pair = [copier(kafka, tmp_path, f"copy{i}", process_id=i, addresses=addresses) for i in range(2)]
     try:
-        wait_until(lambda: len(answered(kafka)) == 300)
+        wait_until("all answers", lambda: len(answered(kafka)) == 300)
         for child in pair:
             child.signal(signal.SIGTERM)
         assert [child.wait(60) for child in pair] == [0, 0], pair[0].log_tail() + pair[1].log_tail()
@@ -90,7 +83,7 @@ def test_kill_9_under_traffic_loses_nothing(kafka: KafkaConfig, tmp_path: Path) 
         for _ in range(4):
             before = len(answered(kafka))
             with copier(kafka, tmp_path) as child:
-                wait_until(lambda before=before: len(answered(kafka)) > before)  # type: ignore[misc]
+                wait_until("an answer", lambda before=before: len(answered(kafka)) > before)  # type: ignore[misc]
                 time.sleep(chance.random())
                 child.kill()
     finally:
@@ -100,7 +93,7 @@ def test_kill_9_under_traffic_loses_nothing(kafka: KafkaConfig, tmp_path: Path) 
         # Events that only this process can answer show that it is up, and takes signals.
         write_events(kafka, 1, range(written[0], written[0] + 3))
         written[0] += 3
-        wait_until(lambda: len(answered(kafka)) == written[0])
+        wait_until("all answers", lambda: len(answered(kafka)) == written[0])
         child.signal(signal.SIGTERM)
         assert child.wait(60) == 0, child.log_tail()
     found = answered(kafka)

@@ -57,7 +57,7 @@ def test_unknown_topics_are_not_made_up(broker: LocalBroker) -> None:
     producer = Producer({"bootstrap.servers": broker.bootstrap_servers, "message.timeout.ms": 3000})
     errors: list[object] = []
     producer.produce("misspelt", b"x", on_delivery=lambda error, _: errors.append(error))
-    producer.flush(10)
+    producer.flush(60)
     assert errors and errors[0] is not None
 
 
@@ -122,7 +122,7 @@ def test_an_idempotent_producer_survives_a_crash_of_the_broker(tmp_path: Path) -
 
 
 def test_failure_tells_the_end_of_the_log(tmp_path: Path) -> None:
-    own = LocalBroker(tmp_path / "kafka", start_timeout=20)
+    own = LocalBroker(tmp_path / "kafka")
     (tmp_path / "kafka" / "data").mkdir()
     (tmp_path / "kafka" / "data" / "meta.properties").write_text("version=1\nnode.id=7\ncluster.id=someone-else\n")
     with pytest.raises(ChildError, match=r"(?s)Kafka broker ended with .* before it was ready.*node.id"):
@@ -139,23 +139,28 @@ time.sleep(120)
 """
 
 
+def gone(pid: int) -> bool:
+    """Whether the process has ended. It may do so between two questions, and nobody may be there to collect it."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 @pytest.mark.slow
 def test_no_orphan_and_no_litter_after_the_parent_is_killed() -> None:
     environment = dict(os.environ, PYTHONPATH=str(layout.ROOT))
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, env=environment, text=True) as parent:
         assert parent.stdout is not None
         pid, folder = parent.stdout.readline().split()
-        assert psutil.pid_exists(int(pid))
+        assert not gone(int(pid))
+        # From the parent's death on, any broker that starts on this machine may sweep it.
+        assert Path(folder).exists()
         parent.kill()
-    deadline = time.monotonic() + 10
-    while (
-        psutil.pid_exists(int(pid))
-        and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
-        and time.monotonic() < deadline
-    ):
+    deadline = time.monotonic() + 60
+    while not gone(int(pid)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not psutil.pid_exists(int(pid)) or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
-    assert Path(folder).exists()
+    assert gone(int(pid))
     run_folders.sweep(layout.RUN)
     assert not Path(folder).exists(), "the next broker sweeps what the dead process left"
 

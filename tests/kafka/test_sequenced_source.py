@@ -94,11 +94,16 @@ def test_a_drain_under_traffic_loses_nothing(kafka: KafkaConfig, tmp_path: Path)
     writer.start()
     try:
         for _ in range(3):
-            drain = Drain()
-            threading.Timer(0.7, drain.set).start()
-            started = time.monotonic()
+            drain, asked = Drain(), [0.0]
+
+            def ask(drain: Drain = drain, asked: list[float] = asked) -> None:
+                asked[0] = time.monotonic()
+                drain.set()
+
+            threading.Timer(0.7, ask).start()
             run_copy(kafka, tmp_path, drain=drain, batch_size=10)
-            assert time.monotonic() - started < 10
+            # Less than a gap is waited for; a broker that stands still for a while is no fault of the drain.
+            assert time.monotonic() - asked[0] < 25
     finally:
         stop.set()
         writer.join()
@@ -121,16 +126,17 @@ def test_a_missing_event_is_an_error_with_its_place(kafka: KafkaConfig) -> None:
 def test_a_late_event_is_waited_for(kafka: KafkaConfig) -> None:
     write_events(kafka, 1, [*range(10), *range(11, 15)])
     late = threading.Timer(1.0, write_events, (kafka, 1, [10]))
-    late.start()
     drain = Drain()
     seen: list[Event] = []
 
     def look(event: Event) -> None:
         seen.append(event)
+        if event.seq == 9:
+            late.start()
         if event.seq == 14:
             drain.set()
 
-    run_copy(kafka, None, drain=drain, seen=look, gap_timeout_s=20.0)
+    run_copy(kafka, None, drain=drain, seen=look, gap_timeout_s=120.0)
     late.join()
     assert seen == events(1, 0, 15)
 
@@ -145,7 +151,7 @@ def test_half_an_event_is_never_seen(kafka: KafkaConfig) -> None:
         crashed.produce(
             kafka.topic(record.TOPIC), next(t for t in SEQUENCED if t.name == record.TOPIC).codec.encode(record), b"1"
         )
-    assert crashed.flush(10) == 0
+    assert crashed.flush(60) == 0
     seen: list[Event] = []
     run_copy(kafka, None, until=END, seen=seen.append)
     assert seen == events(1, 0, 5)
@@ -159,7 +165,7 @@ def delete_before(kafka: KafkaConfig, topic: str, offset: int) -> None:
     """What retention does."""
     admin = clients.admin(kafka)
     for future in admin.delete_records([TopicPartition(kafka.topic(topic), 0, offset)]).values():
-        future.result(10)
+        future.result(60)
 
 
 def test_records_that_retention_took_before_they_were_read_are_an_error(kafka: KafkaConfig, tmp_path: Path) -> None:
@@ -197,28 +203,36 @@ def test_the_broker_stopped_and_started_under_traffic(broker: LocalBroker, kafka
     """Sequencer, source and sink wait for it; nothing is lost or doubled."""
     count, drain = 400, Drain()
     seen: list[int] = []
+    flowing, stopped = threading.Event(), threading.Event()
 
     def traffic() -> None:
-        with TransactionalWriter(kafka, "traffic") as writer:
-            for records in in_groups(1, range(count), 4):
+        # Patient: how long a broker needs to come back on a busy machine is not what is tested.
+        with TransactionalWriter(kafka, "traffic", timeout_s=200.0) as writer:
+            for number, records in enumerate(in_groups(1, range(count), 4)):
+                if number == 50:
+                    # Whoever is held up where: the second half is written to a broker that is away.
+                    assert stopped.wait(120)
                 writer.commit(records)
                 time.sleep(0.02)
 
     def outage() -> None:
-        time.sleep(1.0)
+        assert flowing.wait(120)
         broker.kill()
+        stopped.set()
         time.sleep(1.0)
         broker.start()
 
     def look(event: Event) -> None:
         seen.append(event.seq)
+        if event.seq == 50:
+            flowing.set()
         if event.seq == count - 1:
             drain.set()
 
     threads = [threading.Thread(target=traffic), threading.Thread(target=outage)]
     for thread in threads:
         thread.start()
-    guard = threading.Timer(200, drain.set)
+    guard = threading.Timer(250, drain.set)
     guard.start()
     run_copy(kafka, tmp_path, drain=drain, seen=look)
     guard.cancel()

@@ -9,11 +9,11 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from infra.toolchain import bootstrap, extension, layout, stamps, steps
 from infra.toolchain.progress import StepFailed, run_logged
+from tests.unit.infra.test_child import gone
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_second_set_up_waits_for_the_first(tmp_path: Path) -> None:
     ]
     spans = []
     for process in both:
-        output = process.communicate(timeout=30)[0]
+        output = process.communicate(timeout=120)[0]
         spans.append(tuple(float(re.search(rf"^{word} ([0-9.]+)$", output, re.MULTILINE)[1]) for word in ("in", "out")))
     first, second = sorted(spans)
     assert first[1] <= second[0]
@@ -107,19 +107,19 @@ def test_a_killed_set_up_leaves_no_installer_at_work(tmp_path: Path) -> None:
         "import os, pathlib, sys\n"
         "from infra.toolchain.progress import run_logged\n"
         "folder = pathlib.Path(sys.argv[1])\n"
-        "tool = [sys.executable, '-c', 'import os, time; print(os.getpid(), flush=True); time.sleep(60)']\n"
+        "tool = [sys.executable, '-c', 'import os, time; print(os.getpid(), flush=True); time.sleep(600)']\n"
         "run_logged(tool, folder / 'log', os.environ, folder, '')\n"
     )
     environment = dict(os.environ, PYTHONPATH=str(layout.ROOT))
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], env=environment) as setup:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 90
         while not (tmp_path / "log").exists() or not (tmp_path / "log").read_text().strip():
             assert time.monotonic() < deadline
             time.sleep(0.02)
         pid = int((tmp_path / "log").read_text())
         setup.kill()
-    deadline = time.monotonic() + 10
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+    deadline = time.monotonic() + 90
+    while not gone(pid):
         assert time.monotonic() < deadline, "the installer outlived the set-up"
         time.sleep(0.02)
 

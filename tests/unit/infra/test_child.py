@@ -16,10 +16,12 @@ import pytest
 from infra.runtime.child import ChildError, ChildProcess
 from infra.toolchain import layout
 
-SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
+#: For what comes soon, unless the machine stands still.
+PATIENCE_S = 90.0
+SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
 
 
-def wait_until(condition, timeout: float = 10.0) -> bool:
+def wait_until(condition, timeout: float = PATIENCE_S) -> bool:
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         if condition():
@@ -39,7 +41,7 @@ def test_life(tmp_path: Path) -> None:
     child = ChildProcess("sleeper", SLEEP, tmp_path / "deep" / "log")
     assert child.pid is None and not child.running and child.returncode is None and child.log_tail() == ""
     child.start()
-    child.wait_ready(lambda: "up" in child.log_tail(), timeout=10)
+    child.wait_ready(lambda: "up" in child.log_tail(), timeout=PATIENCE_S)
     assert child.running and psutil.Process(child.pid).cmdline()[1:] == SLEEP[1:]
     assert child.stop() == -signal.SIGTERM
     assert not child.running and gone(child.pid)
@@ -50,7 +52,7 @@ def test_starts_again_and_appends_to_the_log(tmp_path: Path) -> None:
     child = ChildProcess("sleeper", SLEEP, tmp_path / "log")
     for times in (1, 2):
         child.start()
-        child.wait_ready(lambda n=times: child.log_tail().count("up") == n, timeout=10)
+        child.wait_ready(lambda n=times: child.log_tail().count("up") == n, timeout=PATIENCE_S)
         child.kill()
         assert child.returncode == -signal.SIGKILL
 
@@ -64,7 +66,7 @@ def test_early_end_is_told_with_the_log(tmp_path: Path) -> None:
     child = ChildProcess("liar", [sys.executable, "-c", "print('the reason'); raise SystemExit(3)"], tmp_path / "log")
     child.start()
     with pytest.raises(ChildError, match=r"(?s)liar ended with 3 before it was ready.*the reason"):
-        child.wait_ready(lambda: False, timeout=10)
+        child.wait_ready(lambda: False, timeout=PATIENCE_S)
 
 
 def test_deadline_is_told_with_the_last_probe_error(tmp_path: Path) -> None:
@@ -81,22 +83,22 @@ def test_deadline_is_told_with_the_last_probe_error(tmp_path: Path) -> None:
 def test_unknown_program(tmp_path: Path) -> None:
     child = ChildProcess("ghost", ["/no/such/program"], tmp_path / "log").start()
     with pytest.raises(ChildError, match=r"(?s)ghost ended.*No such file"):
-        child.wait_ready(lambda: False, timeout=10)
+        child.wait_ready(lambda: False, timeout=PATIENCE_S)
 
 
 def test_one_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     stubborn = (
-        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
     )
     child = ChildProcess("stubborn", [sys.executable, "-c", stubborn], tmp_path / "log").start()
-    child.wait_ready(lambda: "up" in child.log_tail(), timeout=10)
+    child.wait_ready(lambda: "up" in child.log_tail(), timeout=PATIENCE_S)
     assert child.stop(timeout=0.3) == -signal.SIGKILL
 
 
 def test_environment_and_folder_are_handed_on(tmp_path: Path) -> None:
     code = "import os; print(os.environ.get('WORD'), os.getcwd())"
     child = ChildProcess("echo", [sys.executable, "-c", code], tmp_path / "log", env={"WORD": "heard"}, cwd=tmp_path)
-    assert child.start().wait(10) == 0
+    assert child.start().wait(PATIENCE_S) == 0
     assert child.log_tail().strip() == f"heard {tmp_path.resolve()}"
 
 
@@ -114,9 +116,9 @@ def test_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
 PARENT = """
 import sys, time
 from infra.runtime.child import ChildProcess
-child = ChildProcess("sleeper", [sys.executable, "-c", "import time; time.sleep(60)"], sys.argv[1]).start()
+child = ChildProcess("sleeper", [sys.executable, "-c", "import time; time.sleep(600)"], sys.argv[1]).start()
 print(child.pid, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 

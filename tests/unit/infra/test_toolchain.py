@@ -109,7 +109,7 @@ def test_addresses_are_taken_out_of_an_npm_lock() -> None:
 @pytest.mark.parametrize("tool", [paths.anvil, paths.forge, paths.solc, paths.node, paths.java])
 def test_tools_run(tool) -> None:
     flag = "-version" if tool is paths.java else "--version"
-    assert subprocess.run([tool(), flag], capture_output=True, check=True, timeout=60)
+    assert subprocess.run([tool(), flag], capture_output=True, check=True, timeout=240)
 
 
 def test_solc_compiles_standard_json() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,6 +32,7 @@ class ScriptedNode:
         self.too_many = too_many
         self.methods: Counter[str] = Counter()
         self.batches: list[int] = []
+        self._closed = threading.Event()
         node = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -69,7 +69,7 @@ class ScriptedNode:
             return 200, [self._one(entry) for entry in body]
         error = {"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "batch too large"}}
         if self.too_many == "slow":
-            time.sleep(1.0)
+            self._closed.wait(120.0)
         return {
             "object": (200, error),
             "413": (413, "too large"),
@@ -90,5 +90,6 @@ class ScriptedNode:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._closed.set()
         self._server.shutdown()
         self._server.server_close()

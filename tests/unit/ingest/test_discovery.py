@@ -96,7 +96,7 @@ def search(chain: PastChain, folder: Path, *, steps: int = 10_000, factory: Fact
     """The pools found up to the head, in at most so many steps, and the search."""
 
     async def go(url: str) -> Any:
-        async with Node(url, 5.0, attempts=2) as node:
+        async with Node(url, 60.0, attempts=2) as node:
             discovery = Discovery(node, Reader(node), 1, [factory], folder)
             try:
                 head = await header_by_number(node, HEAD)
@@ -200,7 +200,7 @@ def test_a_node_that_goes_away_costs_nothing(tmp_path: Path) -> None:
     with pytest.raises(NodeError):
 
         async def away() -> None:
-            async with Node("http://127.0.0.1:9", 0.5, attempts=1) as node:
+            async with Node("http://127.0.0.1:9", 60.0, attempts=1) as node:
                 discovery = Discovery(node, Reader(node), 1, [FACTORY], tmp_path)
                 try:
                     await discovery.begin(await header_by_number(node, HEAD))  # type: ignore[arg-type]

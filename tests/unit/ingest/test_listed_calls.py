@@ -61,7 +61,7 @@ class Geth:
 
 def lists_of(geth: Geth, work: Any) -> Any:
     async def run(url: str) -> Any:
-        async with Node(url, 5.0) as node:
+        async with Node(url, 60.0) as node:
             return await work(node)
 
     with ScriptedNode(geth) as served:

@@ -77,7 +77,7 @@ def refused(address: bytes) -> Reading[int]:
 
 def drive(chain: Chain, readings: Sequence[Reading[Any]], **options: Any) -> tuple[list[Any], ScriptedNode]:
     async def go(url: str) -> list[Any]:
-        async with Node(url, 5.0, attempts=1) as client:
+        async with Node(url, 60.0, attempts=1) as client:
             return await Reader(client, **options).drive(readings, BLOCK, Refused)
 
     with ScriptedNode(chain) as node:

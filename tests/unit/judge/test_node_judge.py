@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +16,7 @@ from infra.judge.question import Answer, Cannot, Judged, NotJudged, OurCall, Que
 from infra.judge.simulate_v1 import NextBlock
 from schemas.pending import AccessListEntry
 from tests.unit.ingest.scripted_node import Refusal, ScriptedNode
+from tests.unit.relays.misbehaving_server import refusing
 from tests.unit.relays.samples import user_raw
 
 HEAD, OWNER, EXECUTOR, TOKEN = b"\x05" * 32, b"\x0a" * 20, b"\x0b" * 20, b"\xc0" * 20
@@ -75,7 +76,7 @@ def question(*targets: bytes, head: bytes = HEAD, data: bytes = b"\x01\x02") -> 
 def ask(
     script: Callable[[str, list[Any]], Any],
     *rounds: Sequence[Question],
-    timeout_s: float = 2.0,
+    timeout_s: float = 60.0,
     batch: int = 4,
     most: int = 10_000,
 ) -> tuple[list[list[Answer]], ScriptedNode]:
@@ -292,20 +293,24 @@ def test_a_target_that_cannot_be_read() -> None:
 
 
 def test_a_slow_node() -> None:
+    asked_enough = threading.Event()
+
     def slow(params: list[Any]) -> Any:
-        time.sleep(0.5)
+        asked_enough.wait(60.0)
         return simulated(params[0], OURS)
 
     found = one(changed(SIMULATE, slow), timeout_s=0.2)
+    asked_enough.set()
     assert isinstance(found, NotJudged) and found.cause is Cannot.TIMEOUT
 
 
 def test_a_node_that_is_not_there() -> None:
-    async def run() -> list[Answer]:
-        async with Node("http://127.0.0.1:9", 0.5, attempts=1) as node:
+    async def run(url: str) -> list[Answer]:
+        async with Node(url, 60.0, attempts=1) as node:
             return await NodeJudge(node, 1).ask([question(), question()])
 
-    answers = asyncio.run(run())
+    with refusing() as url:
+        answers = asyncio.run(run(url))
     assert [a.cause for a in answers if isinstance(a, NotJudged)] == [Cannot.UNREACHABLE] * 2
 
 
@@ -396,7 +401,7 @@ def test_a_method_that_comes_back_is_found_again() -> None:
         return sound(method, params)
 
     async def run(url: str) -> list[str]:
-        async with Node(url, 2.0, attempts=1) as node:
+        async with Node(url, 60.0, attempts=1) as node:
             judge = NodeJudge(node, 4)
             methods = []
             for n in range(RECHECK_HEADS + 1):

@@ -28,12 +28,12 @@ versions = st.sampled_from(PowVersion)
 
 
 def true_power(x: int, y: int) -> Decimal:
-    """`x ** y` in units of 1e-18."""
+    """`x ** y` in units of 1e-18, with more digits than the fourth power of the largest value has: whole powers are exact."""
     with localcontext() as context:
-        context.prec = 60
+        context.prec = 220
         power = (Decimal(x).scaleb(-18).ln() * Decimal(y).scaleb(-18)).exp().scaleb(18)
         # Its own last digits are off.
-        context.prec = 45
+        context.prec = 180
         return +power
 
 

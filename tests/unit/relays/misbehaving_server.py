@@ -16,7 +16,8 @@ from typing import Any
 
 @dataclass
 class Behave:
-    """One answer. `delay_s` before it, `drip_s` between its bytes, `drop` closes the connection with nothing said."""
+    """One answer. `delay_s` before it, `drip_s` between its bytes, `drop` closes the connection with nothing said. Where a delay is to outlast
+    a client's patience, make it much longer: no time is lost, the end of the test ends it."""
 
     body: bytes = b""
     status: int = 200
@@ -53,6 +54,7 @@ class Server:
     def __init__(self, script: Script) -> None:
         self.seen: list[Seen] = []
         self.script = script
+        self._closed = threading.Event()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -68,7 +70,7 @@ class Server:
                     self._answer(behave)
 
             def _answer(self, behave: Behave) -> None:
-                time.sleep(behave.delay_s)
+                outer._closed.wait(behave.delay_s)
                 if behave.drop:
                     # Reset, not closed in order.
                     self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -84,7 +86,7 @@ class Server:
                 for start in range(0, len(behave.body), step):
                     self.wfile.write(behave.body[start : start + step])
                     self.wfile.flush()
-                    time.sleep(behave.drip_s)
+                    outer._closed.wait(behave.drip_s)
 
             def log_message(self, *args: Any) -> None:
                 """Quiet."""
@@ -103,6 +105,7 @@ class Server:
             time.sleep(0.005)
 
     def close(self) -> None:
+        self._closed.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -115,3 +118,11 @@ def serving(*behaviours: Behave, script: Script | None = None) -> Iterator[Serve
         yield server
     finally:
         server.close()
+
+
+@contextlib.contextmanager
+def refusing() -> Iterator[str]:
+    """The address of a port at which nobody listens, and nobody else can begin to."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"

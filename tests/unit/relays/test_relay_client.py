@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 
 import pytest
 
@@ -12,10 +13,9 @@ from infra.relays.bundle import build_bundle, send_body
 from infra.relays.dialects import Dialect, dialect
 from infra.relays.pace import Pace
 from infra.relays.relay_client import MAX_ATTEMPTS, RelayClient, Reply
-from infra.runtime.ports import free_port
 from schemas.config import RelayConfig
 from schemas.submissions import SubmissionStatus as Status
-from tests.unit.relays.misbehaving_server import Behave, says, serving
+from tests.unit.relays.misbehaving_server import Behave, refusing, says, serving
 from tests.unit.relays.samples import IDENTITY_KEY, OWNER_KEY, decision, signer
 
 HASH = "0x" + "ab" * 32
@@ -24,11 +24,18 @@ FAST = Dialect.model_validate({**dialect("flashbots").model_dump(), "requests_pe
 IDENTITY = signer(IDENTITY_KEY)
 BUNDLE = build_bundle(decision(), signer())
 BODY = send_body(BUNDLE, FAST)
+#: Longer than any server here takes to answer that answers at all.
+NEVER_S = 120.0
+#: For what has to end by its time: the short one mostly does, and costs little. Where the machine itself stood still for so long, nothing was
+#: shown, and the long one shows it.
+SHORT_THEN_LONG_S = (0.5, 8.0)
 
 
 def ask(
-    url: str, *, timeout_s: float = 0.4, deadline_s: float = 2.0, speech: Dialect = FAST, times: int = 1
+    url: str, *, timeout_s: float = 30.0, deadline_s: float = 60.0, speech: Dialect = FAST, times: int = 1
 ) -> list[Reply]:
+    """Patient, so that a busy machine does not change what a test means."""
+
     async def run() -> list[Reply]:
         client = RelayClient(RelayConfig(name="dev", url=url, timeout_s=timeout_s), IDENTITY, speech)
         try:
@@ -71,7 +78,6 @@ def test_the_connection_is_kept() -> None:
         (Behave(status=500), 2),
         (says({"error": {"code": -32603, "message": "internal"}}), 2),
         (Behave(drop=True), 2),
-        (Behave(ACCEPTED.body, delay_s=0.7), 2),
     ],
 )
 def test_a_second_attempt_sends_the_same_bytes(first: Behave, attempts: int) -> None:
@@ -79,6 +85,17 @@ def test_a_second_attempt_sends_the_same_bytes(first: Behave, attempts: int) -> 
         reply = one(server.url)
     assert reply.answer.status is Status.ACCEPTED and reply.attempts == attempts
     assert {request.body for request in server.seen} == {BODY}
+    assert len({request.headers["X-Flashbots-Signature"] for request in server.seen}) == 1
+
+
+def test_a_second_attempt_after_no_answer_sends_the_same_bytes() -> None:
+    for timeout_s in SHORT_THEN_LONG_S:
+        with serving(Behave(ACCEPTED.body, delay_s=NEVER_S), ACCEPTED) as server:
+            reply = one(server.url, timeout_s=timeout_s)
+        assert {request.body for request in server.seen} <= {BODY}
+        if reply.attempts == len(server.seen) == 2:
+            break
+    assert reply.answer.status is Status.ACCEPTED and reply.attempts == len(server.seen) == 2
     assert len({request.headers["X-Flashbots-Signature"] for request in server.seen}) == 1
 
 
@@ -103,27 +120,24 @@ def test_a_second_attempt_sends_the_same_bytes(first: Behave, attempts: int) -> 
 )
 def test_lasting_misbehaviour(behaviour: Behave, status: Status, attempts: int) -> None:
     with serving(behaviour) as server:
-        reply = one(server.url, deadline_s=8.0)
+        reply = one(server.url)
     assert reply.answer.status is status
     assert reply.attempts == attempts == len(server.seen)
     assert reply.sent_ns and reply.answered_ns
 
 
-@pytest.mark.parametrize("behaviour", [Behave(ACCEPTED.body, delay_s=3.0), Behave(ACCEPTED.body, drip_s=0.05)])
+@pytest.mark.parametrize("behaviour", [Behave(delay_s=NEVER_S), Behave(ACCEPTED.body + b" " * 2000, drip_s=0.05)])
 def test_a_slow_relay_is_ambiguous_and_the_deadline_holds(behaviour: Behave) -> None:
-    async def timed(url: str) -> tuple[Reply, float]:
-        loop = asyncio.get_running_loop()
-        client = RelayClient(RelayConfig(name="dev", url=url, timeout_s=0.2), IDENTITY, FAST)
-        start = loop.time()
-        reply = await client.send(BODY, start + 0.6)
-        took = loop.time() - start
-        await client.close()
-        return reply, took
-
-    with serving(behaviour) as server:
-        reply, took = asyncio.run(timed(server.url))
-    assert reply.answer.status is Status.AMBIGUOUS and "no answer" in reply.answer.detail
-    assert took < 0.9
+    """Neither the client's timeout nor the relay ends it: both take longer than a minute."""
+    for deadline_s in SHORT_THEN_LONG_S:
+        started = time.monotonic()
+        with serving(behaviour) as server:
+            reply = one(server.url, timeout_s=NEVER_S, deadline_s=deadline_s)
+        assert time.monotonic() - started < deadline_s + 30.0
+        if server.seen:
+            break
+    assert reply.answer.status is Status.AMBIGUOUS
+    assert "no answer" in reply.answer.detail or "without answer" in reply.answer.detail
 
 
 def test_ambiguous_stays_so_whatever_a_later_attempt_is_told() -> None:
@@ -138,7 +152,8 @@ def test_ambiguous_stays_so_whatever_a_later_attempt_is_told() -> None:
 
 
 def test_nobody_listens() -> None:
-    reply = one(f"http://127.0.0.1:{free_port()}", deadline_s=1.0)
+    with refusing() as url:
+        reply = one(url)
     # Never sent, so it is certain that nobody has it.
     assert reply.answer.status is Status.RETRYABLE and "not sent" in reply.text and reply.http_status == 0
 
@@ -150,16 +165,16 @@ def test_an_address_that_is_none(url: str) -> None:
 
 def test_retry_after_is_obeyed_or_not_awaited() -> None:
     with serving(Behave(status=429, headers={"Retry-After": "1"}), ACCEPTED) as server:
-        reply = one(server.url, deadline_s=4.0)
+        reply = one(server.url)
     assert reply.answer.status is Status.ACCEPTED and server.seen[1].at - server.seen[0].at >= 1.0
-    with serving(Behave(status=429, headers={"Retry-After": "60"}), ACCEPTED) as server:
-        reply = one(server.url, deadline_s=1.0)
+    with serving(Behave(status=429, headers={"Retry-After": "600"}), ACCEPTED) as server:
+        reply = one(server.url)
     assert reply.answer.status is Status.RETRYABLE and len(server.seen) == 1
 
 
 def test_a_429_holds_back_other_requests_too() -> None:
-    with serving(Behave(status=429, headers={"Retry-After": "60"})) as server:
-        first, second = ask(server.url, times=2, deadline_s=1.0)
+    with serving(Behave(status=429, headers={"Retry-After": "600"})) as server:
+        first, second = ask(server.url, times=2)
     assert (first.attempts, second.attempts) == (1, 0) and len(server.seen) == 1
     assert second.answer.status is Status.RETRYABLE and second.sent_ns == second.answered_ns == 0
 
@@ -171,9 +186,9 @@ def test_no_signature_where_the_relay_wants_none() -> None:
 
 
 def test_proxies_and_credentials_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
-    with serving(ACCEPTED) as server:
+    with refusing() as nobody, serving(ACCEPTED) as server:
+        for name in ("HTTP_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"):
+            monkeypatch.setenv(name, nobody)
         assert one(server.url).answer.status is Status.ACCEPTED
 
 
@@ -204,6 +219,7 @@ def test_pace_after_a_hold() -> None:
 def test_the_rate_holds_on_the_wire() -> None:
     slow = Dialect.model_validate({**FAST.model_dump(), "requests_per_second": 20.0})
     with serving(ACCEPTED) as server:
-        ask(server.url, speech=slow, times=12, deadline_s=5.0)
-    first, last = server.seen[0].at, server.seen[-1].at
-    assert last - first >= 4 * 0.05 - 0.02
+        # From before the first was sent, not from its arrival: where that is late, those behind it may be a burst again.
+        started = time.monotonic()
+        ask(server.url, speech=slow, times=12)
+    assert len(server.seen) == 12 and server.seen[-1].at - started >= 4 * 0.05

@@ -37,7 +37,7 @@ class Cluster:
         return dict.fromkeys(wanted, future)
 
 
-def ends_of(cluster: Cluster, wait_s: float = 5.0) -> int:
+def ends_of(cluster: Cluster, wait_s: float = 60.0) -> int:
     kafka = KafkaConfig(bootstrap_servers="nowhere:1", probe_timeout_s=wait_s)
     return LogLayout(kafka, cast(AdminClient, cluster)).committed_ends([BLOCKS])[BLOCKS]
 
@@ -62,3 +62,18 @@ def test_what_does_not_pass_is_said_at_once() -> None:
     with pytest.raises(ReadFailed, match=r"offsets of blocks/0: .*TOPIC_AUTHORIZATION_FAILED"):
         ends_of(cluster)
     assert cluster.left == 1
+
+
+def settled_end(cluster: Cluster) -> int:
+    kafka = KafkaConfig(bootstrap_servers="nowhere:1")
+    return LogLayout(kafka, cast(AdminClient, cluster)).settled_ends([BLOCKS], wait_s=0.0)[BLOCKS]
+
+
+def test_an_open_transaction_is_looked_at_several_times_however_long_the_answers_took() -> None:
+    cluster = Cluster(7, *[3] * 10, 7)
+    assert settled_end(cluster) == 7
+    assert not cluster.left
+
+
+def test_one_that_stays_open_is_left_out() -> None:
+    assert settled_end(Cluster(7, *[3] * 50)) == 3

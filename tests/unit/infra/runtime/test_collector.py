@@ -30,13 +30,13 @@ def test_the_last_of_several_sets_it_back() -> None:
     def longer() -> None:
         with rare_collections():
             entered.set()
-            leave.wait(10)
+            leave.wait(120)
 
     thread = threading.Thread(target=longer)
     with rare_collections():
         thread.start()
-        assert entered.wait(10)
+        assert entered.wait(120)
     assert gc.get_threshold() != before
     leave.set()
-    thread.join(10)
+    thread.join(120)
     assert gc.get_threshold() == before and gc.get_freeze_count() == 0
