@@ -22,7 +22,7 @@ from operators.ingest.drafts import Draft
 from operators.ingest.held import subject_of, suspension, unanswered
 from operators.ingest.log_state import found_in
 from operators.pools import FAMILIES
-from operators.pools.base import AdmissionRefused, BadState, Found
+from operators.pools.base import AdmissionReason, AdmissionRefused, BadState, Found
 from operators.pools.records import pool_of
 from schemas.blocks import BlockRecord
 from schemas.control import Command, ControlRecord
@@ -82,18 +82,25 @@ class PoolIntake:
         self._begun = True
 
     async def admit_waiting(self) -> bool:
-        """Admit a batch of the pools that were found; False when none waits."""
-        waiting = self._desk.state.to_admit
-        if not waiting:
+        """Admit a batch of the pools that were found; False when none waits for this block."""
+        state, header = self._desk.state, self._desk.head
+        waiting = (found for key, found in state.to_admit.items() if state.doubts.due(key, header.number))
+        batch = list(islice(waiting, self._batch))
+        if not batch:
             return False
-        batch = list(islice(waiting.values(), self._batch))
-        header = self._desk.head
         started = time.monotonic()
-        admissions = await self._admissions(batch, header)
+        admissions = [a for a in await self._admissions(batch, header) if not self._kept(a)]
         self._pace(len(batch), time.monotonic() - started)
-        await self._desk.ledger.commit(self.drafts(admissions, header))
-        self.admitted(admissions)
+        if admissions:
+            await self._desk.ledger.commit(self.drafts(admissions, header))
+            self.admitted(admissions)
         return True
+
+    def _kept(self, admission: Admission) -> bool:
+        """Whether a pool that the log has stays as it is because the node contradicted itself about it: it is read again before that is
+        believed. Its logs are followed meanwhile; all that it may lack is the state of slots its price moved to."""
+        address, state = admission.record.address, self._desk.state
+        return address in state.doubts and (address in state.pools or address in state.held)
 
     def _pace(self, count: int, seconds: float) -> None:
         if seconds > _BATCH_S[1]:
@@ -132,7 +139,20 @@ class PoolIntake:
         if not pools:
             return []
         found = await self._admitter.admit(pools, header, self._desk.state.interval)
-        return [gone(self._desk.state.pools.get(a.record.address), a) for a in found]
+        admissions = [gone(self._desk.state.pools.get(a.record.address), a) for a in found]
+        for admission in admissions:
+            self._weigh(admission.record)
+        return admissions
+
+    def _weigh(self, record: PoolRecord) -> None:
+        """Note whether the node contradicted itself about a pool."""
+        if record.refusal == AdmissionReason.BAD_STATE:
+            self._desk.state.doubts.doubt(record.address, record.block_number)
+            if record.address in self._desk.state.doubts:
+                log.warning("read again at a later block: %s", record.detail)
+                metrics.POOLS_DOUBTED.inc()
+        else:
+            self._desk.state.doubts.sound(record.address)
 
     def drafts(self, admissions: Sequence[Admission], header: Header) -> list[Draft]:
         """The admissions as events, with what was found out of tokens for them."""
@@ -156,6 +176,8 @@ class PoolIntake:
             self._desk.state.admitted(record)
             if record.refusal:
                 metrics.POOLS_REFUSED.labels(record.refusal).inc()
+            if record.address in self._desk.state.doubts:
+                self._desk.state.readmit(record.address)
 
     # ---------------------------------------------------------------- tokens
 

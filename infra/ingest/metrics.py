@@ -10,6 +10,9 @@ PENDING_EVICTED = Counter(
     "sluice_ingest_pending_evicted_total", "Pending transactions forgotten because the book was full", []
 )
 POOLS_REFUSED = Counter("sluice_ingest_pools_refused_total", "Pools tracked but not traded", ["reason"])
+POOLS_DOUBTED = Counter(
+    "sluice_ingest_pools_doubted_total", "Readings of pools that contradicted themselves and are made again", []
+)
 WITNESSES_REQUESTED = Counter(
     "sluice_ingest_witnesses_requested_total", "Pools read anew because a simulation missed a part of their state", []
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
 
+from operators.ingest.doubts import Doubts
 from operators.ingest.drift import Drift
 from operators.ingest.head_tracker import HeadTracker, Link
 from operators.ingest.held import GONE, HeldPools
@@ -46,6 +47,8 @@ class LogState:
         self.held = HeldPools()
         #: Pools that are not traded because the node did not trace.
         self.untraced = Untraced()
+        #: Pools about which the node contradicted itself.
+        self.doubts = Doubts()
         self.log_sources = LogSources(factories)
         self.drift = Drift()
         self._resuming = False
@@ -117,6 +120,7 @@ class LogState:
         self._tracker = self.tracker.reverted()
         self._blocks.pop(block.hash, None)
         self.drift.reverted(block.number)
+        self.doubts.reverted(block.number)
         for record in self.pools.values():
             if record.block_number >= block.number:
                 self._again(record)
