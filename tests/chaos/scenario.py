@@ -30,9 +30,11 @@ def wait_until(what: str, probe: Callable[[], bool], timeout_s: float = 120.0) -
 
 
 def _idle(world: World) -> bool:
-    """Whether the chain's process is not at work, for several looks in a row: none of its threads runs or waits for a processor to run on."""
+    """Whether the chain's process is not at work, for several looks in a row: none of its threads runs or waits for a processor to run on.
+    Where the system does not tell (no `/proc`), nothing but the time speaks for it."""
+    threads = Path(f"/proc/{world.devnet.anvil.pid}/task")
     for _ in range(5):
-        for thread in Path(f"/proc/{world.devnet.anvil.pid}/task").iterdir():
+        for thread in threads.iterdir() if threads.exists() else ():
             with suppress(OSError):
                 # Behind the name, which stands in brackets.
                 if (thread / "stat").read_text().rpartition(") ")[2][0] not in "SI":
